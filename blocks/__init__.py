@@ -1,0 +1,1 @@
+"""Operator configuration as Prefect blocks."""

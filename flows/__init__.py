@@ -1,0 +1,1 @@
+"""The deployable Prefect flows: each is a few lines of tasks."""

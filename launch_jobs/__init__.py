@@ -1,0 +1,1 @@
+"""Launch Jobs: capture a job from a run, queue it, run it on any machine."""

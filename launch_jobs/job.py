@@ -1,0 +1,221 @@
+"""A job: what to run, as immutable data. No I/O here; capture makes jobs, the store keeps them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from launch_jobs.names import Digest, digest_of
+
+JsonObject = dict[str, JsonValue]
+
+
+class Frozen(BaseModel):
+    """Base of all our data: immutable, and closed against unknown fields (a newer schema is refused, not guessed)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class GitSource(Frozen):
+    """A git commit plus every uncommitted change, as one tree."""
+
+    type: Literal["git"] = "git"
+    commit: str = Field(description="Full commit id the tree is based on.")
+    tree: Digest = Field(description="Digest of the whole tree, uncommitted changes included (see `tree_digest`).")
+
+
+class CodeSource(Frozen):
+    """A snapshot of a code directory."""
+
+    type: Literal["code"] = "code"
+    tree: Digest = Field(description="Digest of the whole tree (see `tree_digest`).")
+
+
+class ImageSource(Frozen):
+    """A ready container image; nothing is built."""
+
+    type: Literal["image"] = "image"
+    reference: str = Field(description="As the user wrote it, e.g. `pytorch/pytorch:2.5`.")
+    digest: Digest | None = Field(default=None, description="Registry digest; runs on any engine that can pull it.")
+    image_id: Digest | None = Field(
+        default=None, description="The engine's image id, where there is no registry digest."
+    )
+
+
+Source = Annotated[GitSource | CodeSource | ImageSource, Field(discriminator="type")]
+
+
+class TreeEntry(Frozen):
+    """One file or symbolic link of a source tree."""
+
+    path: str = Field(description="Relative to the tree's root, `/` between parts.")
+    mode: Literal["644", "755", "link"] = Field(description="As git keeps it: executable or not, or a symbolic link.")
+    digest: Digest = Field(description="Of the content; for a link, of its target text.")
+
+
+def tree_digest(entries: list[TreeEntry]) -> Digest:
+    """The digest of a tree: of its entries sorted by path. Empty folders do not count (git keeps none)."""
+    ordered = sorted(entries, key=lambda entry: entry.path)
+    return digest_of([[entry.path, entry.mode, entry.digest] for entry in ordered])
+
+
+class Entrypoint(Frozen):
+    """The job's command."""
+
+    argv: tuple[str, ...] = Field(
+        min_length=1, description="Program and arguments. A leading python keeps the name it was called by."
+    )
+    directory: str = Field(default=".", description="Working directory relative to the source root.")
+
+
+class Distribution(Frozen):
+    """One installed Python distribution."""
+
+    name: str = Field(description="Normalised (PEP 503).")
+    version: str
+    origin: Literal["index", "url", "vcs", "source"] = Field(
+        default="index",
+        description="Where it came from; `source`: editable or a local folder, carried in the source tree.",
+    )
+    url: str | None = Field(
+        default=None,
+        description="For url and vcs: pip's direct reference. For source: path relative to the source root.",
+    )
+
+
+class Environment(Frozen):
+    """The software a job needs."""
+
+    python: str | None = Field(
+        default=None, description="Exact version, e.g. `3.11.7`; None for a program in another language."
+    )
+    platform: str = Field(default="linux/amd64", description="OCI platform it was captured on.")
+    distributions: tuple[Distribution, ...] = Field(default=(), description="Sorted by name; closed over requirements.")
+
+
+class Inputs(Frozen):
+    """The job's hyperparameters: what they may be, and how they reach the program."""
+
+    parameters_schema: JsonObject = Field(
+        default_factory=lambda: {"type": "object", "properties": {}, "additionalProperties": False},
+        description="JSON schema of an object, one property a parameter, with defaults.",
+    )
+    options: tuple[Option, ...] = Field(default=(), description="How each parameter is written on the command line.")
+
+
+class Option(Frozen):
+    """How one parameter becomes arguments (captured from argparse)."""
+
+    name: str = Field(description="The parameter: argparse's `dest`.")
+    flag: str | None = Field(description="The long option, e.g. `--lr`; None for a positional argument.")
+    action: Literal["store", "append", "flag", "count", "boolean"] = Field(
+        default="store",
+        description="flag: present when the value equals `const`; boolean: --x / --no-x; count: repeated; append: repeated with value.",
+    )
+    const: JsonValue = Field(default=True, description="For flag: the value that the flag's presence means.")
+    many: bool = Field(default=False, description="The option takes a list of values (nargs).")
+    position: int = Field(default=0, description="Order among positional arguments.")
+
+
+class Dataset(Frozen):
+    """An input that the run read and that is not in its source tree."""
+
+    name: str
+    url: str
+    digest: Digest | None = None
+
+
+class Job(Frozen):
+    """A versioned, immutable blueprint. Its digest covers exactly what decides the result."""
+
+    schema_version: Literal[1] = 1
+    source: Source
+    entrypoint: Entrypoint
+    environment: Environment = Environment()
+    inputs: Inputs = Inputs()
+    datasets: tuple[Dataset, ...] = ()
+    dockerfile: str | None = Field(default=None, description="Path in the source tree of the job's own Dockerfile.")
+    base_image: str | None = Field(
+        default=None, description="The job's own base image, before the queue's and the settings'."
+    )
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 of the canonical manifest; the job's identity."""
+        return digest_of(self.model_dump(mode="json", by_alias=True))
+
+
+class Origin(Frozen):
+    """Where a job's source tree can be had again. Outside the digest: the tree's own digest is checked after any way."""
+
+    remote: str | None = Field(default=None, description="Git remote that has the commit (without credentials).")
+    bundle: Digest | None = Field(default=None, description="Blob: git bundle, when no remote has the commit.")
+    patch: Digest | None = Field(default=None, description="Blob: binary patch from the commit to the tree.")
+    archive: Digest | None = Field(default=None, description="Blob: tar of the tree (code sources).")
+
+
+class Host(Frozen):
+    """The machine a tracked run ran on."""
+
+    name: str
+    system: str
+    cpus: int
+    memory_bytes: int | None = None
+    gpus: tuple[str, ...] = ()
+
+
+class CaptureRecord(Frozen):
+    """What one tracked run was: values, times, exit code. Beside a job version, never part of its digest."""
+
+    run: str = Field(description="Id of the tracked run.")
+    parameters: JsonObject = Field(default_factory=dict, description="Captured values, by parameter name.")
+    argv: tuple[str, ...] = Field(description="The command as the user typed it.")
+    exit_code: int = Field(description="As a shell would say it: 128+n for signal n.")
+    started: str = Field(description="ISO 8601, UTC.")
+    duration_s: float
+    host: Host
+    outputs: tuple[str, ...] = Field(
+        default=(), description="Paths the run wrote inside its source tree, relative to the root."
+    )
+    freeze: tuple[Distribution, ...] = Field(default=(), description="Everything installed in the interpreter.")
+    libraries: tuple[str, ...] = Field(default=(), description="System libraries the process had loaded.")
+    notes: tuple[str, ...] = Field(default=(), description="What could not be seen, in plain words.")
+
+
+class JobVersion(Frozen):
+    """One version of a named job, as the store keeps it."""
+
+    name: str
+    version: int = Field(ge=0)
+    job: Job
+    origin: Origin = Origin()
+    created: str = Field(description="ISO 8601, UTC.")
+
+    @property
+    def digest(self) -> Digest:
+        """The job's digest."""
+        return self.job.digest
+
+    @property
+    def reference(self) -> str:
+        """`name@sha256:…`: the reference that cannot move."""
+        return f"{self.name}@{self.digest}"
+
+    @property
+    def label(self) -> str:
+        """`name:vN`: the reference people read."""
+        return f"{self.name}:v{self.version}"
+
+
+class Overrides(Frozen):
+    """Per-run changes to a job. Values are text for the program, never templates."""
+
+    parameters: JsonObject = Field(default_factory=dict)
+    args: tuple[str, ...] = Field(default=(), description="Appended to the command.")
+    env: dict[str, str] = Field(default_factory=dict)
+    entrypoint: tuple[str, ...] | None = Field(default=None, description="Replaces the job's command.")
+    timeout_s: float | None = Field(default=None, gt=0, description="Maximum runtime in seconds.")
+
+
+Inputs.model_rebuild()

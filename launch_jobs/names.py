@@ -1,0 +1,107 @@
+"""Names and digests: how jobs, queues, images and attempts are called, and how content is hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import JsonValue, StringConstraints
+
+from launch_jobs.errors import BadInput
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""A SHA-256 in the OCI form `sha256:<64 lower-case hex digits>`."""
+
+_NAME = re.compile(r"^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$")
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+_VERSION = re.compile(r"^v(0|[1-9][0-9]{0,8})$")
+
+
+def canonical_json(value: JsonValue) -> bytes:
+    """The one byte form of a JSON value: sorted keys, no white space, UTF-8, no NaN (RFC 8785 in spirit)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256(data: bytes) -> Digest:
+    """The digest of some bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_of(value: JsonValue) -> Digest:
+    """The digest of a JSON value in its canonical form."""
+    return sha256(canonical_json(value))
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` if it can name a job, queue or alias; `kind` is the word the error uses.
+
+    Raises:
+        BadInput: not 1 to 63 characters of a-z, 0-9, `.`, `_`, `-`, or it begins or ends with a sign.
+    """
+    if not _NAME.match(name):
+        raise BadInput(
+            f"{name!r} cannot name a {kind}", do="Use 1-63 of a-z 0-9 . _ - , a letter or digit at both ends"
+        )
+    return name
+
+
+def slug(text: str) -> str:
+    """The nearest valid job name to any text, such as a script's stem (`Train Digits` → `train-digits`)."""
+    cleaned = re.sub(r"[^a-z0-9._-]+", "-", text.lower())[:63].strip("._-")
+    return cleaned or "job"
+
+
+def is_version(text: str) -> bool:
+    """Whether `text` is a version such as `v0` or `v12` (an alias must not look like one)."""
+    return bool(_VERSION.match(text))
+
+
+@dataclass(frozen=True, slots=True)
+class JobRef:
+    """A reference to a job version: `name`, `name:v3`, `name:alias` or `name@sha256:…`.
+
+    Attributes:
+        name: the job's name.
+        selector: a version (`v3`), an alias (`latest`) or a digest (`sha256:…`).
+    """
+
+    name: str
+    selector: str = "latest"
+
+    @classmethod
+    def parse(cls, text: str) -> JobRef:
+        """Read a reference as a user writes it.
+
+        Raises:
+            BadInput: the text is not one of the four forms.
+        """
+        name, at, digest = text.partition("@")
+        if at:
+            if not _DIGEST.match(digest):
+                raise BadInput(f"{text!r} is no job reference", do="Write name@sha256:<64 hex digits>")
+            return cls(check_name("job", name), digest)
+        name, colon, selector = text.partition(":")
+        if not colon:
+            return cls(check_name("job", name))
+        if not is_version(selector):
+            check_name("job alias", selector)
+        return cls(check_name("job", name), selector)
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether this reference names content, so that it can never move."""
+        return self.selector.startswith("sha256:")
+
+    def __str__(self) -> str:
+        return f"{self.name}{'@' if self.is_digest else ':'}{self.selector}"
+
+
+def attempt_name(run_id: str, attempt: int) -> str:
+    """The deterministic name of one attempt's container, folder or Kubernetes object: `lj-<run>-a<attempt>`.
+
+    The whole run id is used: Prefect's ids begin with a time stamp, so a prefix would collide.
+    """
+    return f"lj-{run_id.replace('-', '')}-a{attempt}"

@@ -1,0 +1,70 @@
+"""The process's settings: read once from the environment (`LAUNCH_JOBS_*`) and `settings.toml` in the home folder."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from typing_extensions import override
+
+from launch_jobs.errors import BadInput
+
+
+def home() -> Path:
+    """The folder of all state and settings: `LAUNCH_JOBS_HOME`, else the platform's data folder."""
+    named = os.environ.get("LAUNCH_JOBS_HOME")
+    return Path(named).expanduser().absolute() if named else Path(platformdirs.user_data_dir("launch-jobs"))
+
+
+class LaunchSettings(BaseSettings):
+    """What an operator or a corporate network decides for this machine. Environment variables win over the file."""
+
+    model_config = SettingsConfigDict(env_prefix="LAUNCH_JOBS_", frozen=True, extra="forbid")
+
+    home: Path = Field(default_factory=home)
+    store: str | None = Field(default=None, description="Job store URL; default: the folder `store` in the home.")
+    base_image: str | None = Field(default=None, description="Base of generated images; default: python:<minor>-slim.")
+    package_index: str | None = Field(default=None, description="URL of the package index used inside builds.")
+    ca_bundle: Path | None = Field(default=None, description="CA certificates (PEM) trusted inside builds and images.")
+    build_network: str | None = Field(default=None, description="Network mode of builds, e.g. `host`.")
+    output_limit_bytes: int = Field(default=1 << 30, ge=0, description="Most bytes of outputs kept from one attempt.")
+    port: int = Field(default=4200, ge=0, le=65535, description="Port of the embedded server; 0 takes a free one.")
+
+    @override
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = TomlConfigSettingsSource(settings_cls, toml_file=home() / "settings.toml")
+        return (init_settings, env_settings, file)
+
+    @cached_property
+    def store_url(self) -> str:
+        """URL of the job store: `file://…` or, later, `s3://…`."""
+        return self.store or (self.home / "store").as_uri()
+
+
+def load_settings() -> LaunchSettings:
+    """The settings of this process.
+
+    Raises:
+        BadInput: a value is ill-typed or unknown; the message names it.
+    """
+    try:
+        return LaunchSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise BadInput(
+            f"setting {field!r}: {first['msg']}",
+            do=f"Mend LAUNCH_JOBS_{field.upper()} or {home() / 'settings.toml'}",
+        ) from error

@@ -1,0 +1,112 @@
+"""Where runs are executed: one protocol, one target a module."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from launch_jobs.job import Frozen
+from launch_jobs.run import Place
+
+
+class RunSpec(Frozen):
+    """Everything a target needs to start one attempt; rendered purely, so that it can be printed and compared."""
+
+    name: str = Field(description="Deterministic name of the attempt (`names.attempt_name`).")
+    image: str = Field(
+        description="Docker: image reference or id. Process: folder of the virtual environment, or empty."
+    )
+    command: tuple[str, ...] = Field(default=(), description="Argument vector; empty: the image's own.")
+    directory: str | None = Field(default=None, description="Absolute working directory; None: the image's own.")
+    source: str | None = Field(default=None, description="Process only: folder with the checked-out source tree.")
+    env: dict[str, str] = Field(
+        default_factory=dict, description="The program's environment, complete but for the image's own."
+    )
+    labels: dict[str, str] = Field(default_factory=dict)
+    output_dir: str = Field(description="Absolute path, named to the program by LAUNCH_OUTPUT_DIR.")
+    collect: tuple[str, ...] = Field(default=(), description="Paths relative to `root` that are outputs too.")
+    root: str | None = Field(default=None, description="Absolute path of the source root at run time.")
+    user: str | None = Field(default=None, description="uid[:gid]; None: the image's own.")
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    shm_bytes: int | None = None
+    gpus: int = 0
+    network: str | None = None
+    stop_grace_s: float = Field(default=10.0, description="Seconds between the polite and the hard stop.")
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStatus:
+    """What the infrastructure says of an attempt, now.
+
+    Attributes:
+        state: created (never started), running, or exited.
+        exit_code: when exited: as a shell would say it (128+n for signal n); None if it was lost.
+        out_of_memory: the kernel ended it for memory.
+        started: ISO 8601 UTC, None before the start.
+        ended: ISO 8601 UTC, None before the end.
+        error: what the engine says of a start that failed.
+    """
+
+    state: Literal["created", "running", "exited"]
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    started: str | None = None
+    ended: str | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Some output of an attempt.
+
+    Attributes:
+        data: raw bytes (one or more whole lines, or the last, unfinished one).
+        offset: opaque; passed back as `since`, reading goes on exactly after this chunk.
+    """
+
+    data: bytes
+    offset: str
+
+
+class Target(Protocol):
+    """Runs attempts on one kind of infrastructure. Every call is idempotent; none blocks the event loop.
+
+    Calls raise `Unavailable` when the infrastructure does not answer.
+    """
+
+    async def place(self, name: str) -> Place:
+        """Where an attempt of this name would live on this engine or host."""
+        ...
+
+    async def ensure(self, spec: RunSpec) -> AttemptStatus:
+        """Create the attempt if its name is free, else adopt it; start it only from state `created`.
+
+        Raises:
+            BadInput: the image does not exist, or the engine refuses the spec; says why.
+        """
+        ...
+
+    async def status(self, place: Place) -> AttemptStatus | None:
+        """What is there now; None if nothing is."""
+        ...
+
+    def logs(self, place: Place, since: str | None) -> AsyncIterator[LogChunk]:
+        """Output from `since` (None: the beginning) until the attempt ends."""
+        ...
+
+    async def stop(self, place: Place, grace_s: float) -> None:
+        """End the attempt's whole process tree: politely, then hard after the grace. Returns when it is verified over."""
+        ...
+
+    async def collect(self, place: Place, spec: RunSpec, into: Path) -> None:
+        """Copy an exited attempt's outputs (`output_dir`, and `collect` under `root`) into a folder."""
+        ...
+
+    async def remove(self, place: Place) -> None:
+        """Remove what is left of the attempt. Nothing there is no error."""
+        ...
