@@ -111,7 +111,7 @@ class Option(Frozen):
     flag: str | None = Field(description="The long option, e.g. `--lr`; None for a positional argument.")
     action: Literal["store", "append", "flag", "count", "boolean"] = Field(
         default="store",
-        description="flag: present when the value equals `const`; boolean: --x / --no-x; count: repeated; append: repeated with value.",
+        description="flag: there when the value is `const`; boolean: --x or --no-x; count, append: repeated.",
     )
     const: JsonValue = Field(default=True, description="For flag: the value that the flag's presence means.")
     many: bool = Field(default=False, description="The option takes a list of values (nargs).")
@@ -147,7 +147,7 @@ class Job(Frozen):
 
 
 class Origin(Frozen):
-    """Where a job's source tree can be had again. Outside the digest: the tree's own digest is checked after any way."""
+    """Where a job's source tree can be had again. Outside the digest: the tree is checked after any way."""
 
     remote: str | None = Field(default=None, description="Git remote that has the commit (without credentials).")
     bundle: Digest | None = Field(default=None, description="Blob: git bundle, when no remote has the commit.")

@@ -100,7 +100,7 @@ class Target(Protocol):
         ...
 
     async def stop(self, place: Place, grace_s: float) -> None:
-        """End the attempt's whole process tree: politely, then hard after the grace. Returns when it is verified over."""
+        """End the attempt's whole process tree: politely, then hard after the grace. Returns when it is over."""
         ...
 
     async def collect(self, place: Place, spec: RunSpec, into: Path) -> None:
