@@ -217,5 +217,10 @@ class Overrides(Frozen):
     entrypoint: tuple[str, ...] | None = Field(default=None, description="Replaces the job's command.")
     timeout_s: float | None = Field(default=None, gt=0, description="Maximum runtime in seconds.")
 
+    @classmethod
+    def of(cls, **given: object) -> Overrides:
+        """Overrides from what a form gives, where None stands for not given."""
+        return cls.model_validate({name: value for name, value in given.items() if value is not None})
+
 
 Inputs.model_rebuild()

@@ -1,0 +1,224 @@
+"""Parameters to arguments: check values against a job's schema, and write them as its program's command line."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from pydantic import JsonValue
+
+from launch_jobs.errors import BadInput
+from launch_jobs.job import Inputs, JsonObject, Option
+from launch_jobs.names import canonical_json
+
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def properties_of(inputs: Inputs) -> dict[str, JsonObject]:
+    """Schema of each parameter, by name."""
+    found = inputs.parameters_schema.get("properties", {})
+    return cast("dict[str, JsonObject]", found)
+
+
+def defaults_of(inputs: Inputs) -> JsonObject:
+    """The value of each parameter that has a default."""
+    return {name: schema["default"] for name, schema in properties_of(inputs).items() if "default" in schema}
+
+
+def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> JsonObject:
+    """The parameters that a run gets: those given, checked, over the defaults.
+
+    Raises:
+        BadInput: an unknown, missing, ill-typed or out-of-range parameter; names it and what is allowed.
+    """
+    properties = properties_of(inputs)
+    for name in parameters:
+        _known(properties, name)
+    complete: JsonObject = defaults_of(inputs) | {
+        name: _whole(properties[name], value) for name, value in parameters.items()
+    }
+    errors = cast("Iterator[ValidationError]", Draft202012Validator(inputs.parameters_schema).iter_errors(complete))  # pyright: ignore[reportUnknownMemberType]  jsonschema has no types
+    worst = min(errors, key=lambda error: [str(part) for part in error.absolute_path], default=None)
+    if worst is not None:
+        raise _refusal(properties, worst)
+    return complete
+
+
+def parse_parameter_text(inputs: Inputs, name: str, text: str) -> JsonValue:
+    """The value that `-p name=text` means, by the parameter's schema. Lists are written `a,b,c` or as JSON.
+
+    Raises:
+        BadInput: no such parameter, or the text is no value of its type.
+    """
+    schema = _known(properties_of(inputs), name)
+    if text == "null" and "null" in _types(schema) and "string" not in _types(schema):
+        return None
+    if not _types(schema) and "enum" in schema:
+        return _among(name, schema, text)
+    if "array" in _types(schema):
+        return _parse_list(name, schema, text)
+    return _parse_scalar(name, schema, text)
+
+
+def render_arguments(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    """The arguments that give a program these parameters. A value equal to the default is left to the program.
+
+    Options are written `--flag=value`, so that a value may begin with `-`; positionals come last, after `--`.
+
+    Raises:
+        BadInput: a value cannot be written as an argument (it holds a NUL character).
+    """
+    properties = properties_of(inputs)
+    given = {
+        name: value
+        for name, value in parameters.items()
+        if "default" not in properties[name] or not _same(value, properties[name]["default"])
+    }
+    options = [option for option in inputs.options if option.flag is not None]
+    places = sorted((option for option in inputs.options if option.flag is None), key=lambda option: option.position)
+    written = [word for option in options if option.name in given for word in _words(option, given[option.name])]
+    # A default is left out only behind the last positional that is given: words find their place by counting.
+    last = max((index for index, option in enumerate(places) if option.name in given), default=-1)
+    trailing = [text for option in places[: last + 1] for text in _texts(parameters.get(option.name))]
+    return _checked((*written, "--", *trailing) if trailing else tuple(written))
+
+
+def _words(option: Option, value: JsonValue) -> list[str]:
+    flag = cast("str", option.flag)
+    match option.action:
+        case "flag":
+            return [flag] if _same(value, option.const) else []
+        case "count":
+            return [flag] * value if isinstance(value, int) else []
+        case "boolean":
+            return [flag if value else f"--no-{flag.removeprefix('--')}"]
+        case "append":
+            return [f"{flag}={text}" for text in _texts(value)]
+        case "store":
+            texts = _texts(value)
+            return [f"{flag}={texts[0]}"] if len(texts) == 1 else [flag, *texts] if option.many else []
+
+
+def _texts(value: JsonValue) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [_text(item) for item in value]
+    return [_text(value)]
+
+
+def _text(value: JsonValue) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        # argparse takes `-1e-05` for an option, and `-0.00001` for a number.
+        return format(Decimal(repr(value)), "f") if value < 0 else repr(value)
+    return json.dumps(value)
+
+
+def _checked(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if "\0" in word:
+            raise BadInput(f"the argument {word!r} holds a NUL character, which no program can be given")
+    return words
+
+
+def _same(one: JsonValue, other: JsonValue) -> bool:
+    """Equal as JSON: `True` is not `1`."""
+    return canonical_json(one) == canonical_json(other)
+
+
+def _known(properties: Mapping[str, JsonObject], name: str) -> JsonObject:
+    if name in properties:
+        return properties[name]
+    near = difflib.get_close_matches(name, properties, n=1)
+    there = ", ".join(sorted(properties)) or "none: its argument list was captured whole"
+    do = f"Did you mean {near[0]!r}?" if near else f"Parameters of this job: {there}"
+    raise BadInput(f"there is no parameter {name!r}", do=do)
+
+
+def _types(schema: JsonObject) -> list[JsonValue]:
+    found = schema.get("type", [])
+    return found if isinstance(found, list) else [found]
+
+
+def _whole(schema: JsonObject, value: JsonValue) -> JsonValue:
+    """JSON Schema takes 3.0 for an integer; `int("3.0")` does not."""
+    if isinstance(value, float) and value.is_integer() and "integer" in _types(schema):
+        return int(value)
+    return value
+
+
+def _parse_list(name: str, schema: JsonObject, text: str) -> JsonValue:
+    if text.startswith("["):
+        try:
+            return cast("JsonValue", json.loads(text))
+        except ValueError as error:
+            raise _ill_typed(name, schema, text) from error
+    items = cast("JsonObject", schema.get("items", {"type": "string"}))
+    return [_parse_scalar(name, items, part) for part in text.split(",")] if text else []
+
+
+def _parse_scalar(name: str, schema: JsonObject, text: str) -> JsonValue:
+    types = _types(schema)
+    try:
+        if "integer" in types:
+            return int(text)
+        if "number" in types:
+            return _number(text)
+    except ValueError as error:
+        raise _ill_typed(name, schema, text) from error
+    if "boolean" in types:
+        return _parse_boolean(name, schema, text)
+    return text
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if value - value != 0:  # infinite or NaN: JSON has none
+        raise ValueError(text)
+    return value
+
+
+def _parse_boolean(name: str, schema: JsonObject, text: str) -> bool:
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise _ill_typed(name, schema, text)
+
+
+def _among(name: str, schema: JsonObject, text: str) -> JsonValue:
+    for value in cast("list[JsonValue]", schema["enum"]):
+        if text in (value, json.dumps(value)):
+            return value
+    raise _ill_typed(name, schema, text)
+
+
+def _ill_typed(name: str, schema: JsonObject, text: str) -> BadInput:
+    return BadInput(f"parameter {name!r}: {text!r} is not allowed", do=_allowed(schema))
+
+
+def _refusal(properties: Mapping[str, JsonObject], error: ValidationError) -> BadInput:
+    path = [str(part) for part in error.absolute_path]
+    if not path:
+        required = cast("list[str]", error.validator_value) if error.validator == "required" else []
+        missing = [name for name in required if name not in cast("JsonObject", error.instance)]
+        return BadInput(f"parameter {missing[0]!r} is required" if missing else error.message)
+    value = json.dumps(error.instance)
+    return BadInput(f"parameter {path[0]!r}: {value} is not allowed", do=_allowed(properties[path[0]]))
+
+
+def _allowed(schema: JsonObject) -> str:
+    if "enum" in schema:
+        values = cast("list[JsonValue]", schema["enum"])
+        return "Allowed: " + ", ".join(json.dumps(value) for value in values)
+    parts = [" or ".join(str(kind) for kind in _types(schema))]
+    if "items" in schema:
+        parts.append("of " + _allowed(cast("JsonObject", schema["items"])).removeprefix("Allowed: "))
+    limits = {"minimum": "at least", "maximum": "at most", "minItems": "at least", "maxItems": "at most"}
+    parts += [f"{word} {schema[key]}" for key, word in limits.items() if key in schema]
+    return "Allowed: " + ", ".join(part for part in parts if part)

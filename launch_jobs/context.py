@@ -1,0 +1,100 @@
+"""What surrounds one attempt while its flow runs: where, with what configuration, and how it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import uuid4
+
+from launch_jobs.errors import BadInput
+from launch_jobs.job import JsonObject
+from launch_jobs.settings import LaunchSettings
+from launch_jobs.store.jobs import JobStore, open_store
+from launch_jobs.targets import Target
+from launch_jobs.targets.configuration import ProcessConfiguration
+from launch_jobs.targets.template import base_job_template
+
+TargetKind = Literal["docker", "process"]
+Labels = dict[str, str | int]
+
+
+async def _record_nothing(labels: Labels) -> None:
+    """A run without a server record has nowhere to write its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchContext:
+    """One attempt's surroundings.
+
+    Attributes:
+        run: the flow run's id.
+        kind: the queue's type.
+        queue: the queue's name; empty outside a queue.
+        template: the queue's base job template.
+        settings: this machine's.
+        store: the job store.
+        target: where the attempt runs.
+        variables: job variables, the deployment's and then the submitter's.
+        attempt: counted by us from 1.
+        record: writes labels on the flow run, in one call.
+        cancelled: set when the run shall end.
+    """
+
+    run: str
+    kind: TargetKind
+    queue: str
+    template: JsonObject
+    settings: LaunchSettings
+    store: JobStore
+    target: Target
+    variables: tuple[JsonObject, ...] = ()
+    attempt: int = 1
+    record: Callable[[Labels], Awaitable[None]] = _record_nothing
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+_CURRENT: ContextVar[LaunchContext | None] = ContextVar("launch_context", default=None)
+
+
+def enter_context(context: LaunchContext) -> None:
+    """Make `context` the one of the current asynchronous task and of what it calls."""
+    _CURRENT.set(context)
+
+
+def current_context(run: str | None, settings: Callable[[], LaunchSettings]) -> LaunchContext:
+    """The context the agent entered, or, for a flow called from Python, one on this machine's process target."""
+    context = _CURRENT.get()
+    if context is None:
+        here = settings()
+        context = LaunchContext(
+            run=run or str(uuid4()),
+            kind="process",
+            queue="",
+            template=base_job_template(ProcessConfiguration),
+            settings=here,
+            store=open_store(here.store_url),
+            target=make_target("process", here),
+        )
+        enter_context(context)
+    return context
+
+
+def make_target(kind: str, settings: LaunchSettings) -> Target:
+    """The target of a queue type on this machine.
+
+    Raises:
+        BadInput: there is no such kind.
+        Unavailable: its infrastructure does not answer.
+    """
+    if kind == "docker":
+        from launch_jobs.targets.docker import DockerTarget
+
+        return DockerTarget()
+    if kind == "process":
+        from launch_jobs.targets.process import ProcessTarget
+
+        return ProcessTarget(settings.home)
+    raise BadInput(f"{kind!r} is no target", do="Choose docker or process")

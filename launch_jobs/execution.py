@@ -1,0 +1,355 @@
+"""The three steps of a run: resolve, prepare, execute. Each may be repeated: what is there is found, not made again."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar, cast
+
+from launch_jobs.arguments import check_parameters, render_arguments
+from launch_jobs.context import LaunchContext
+from launch_jobs.errors import BadInput, LaunchError, Unavailable
+from launch_jobs.job import Frozen, ImageSource, JobVersion, Overrides
+from launch_jobs.names import JobRef, attempt_name
+from launch_jobs.results import gather_outputs
+from launch_jobs.run import Outcome, Outputs, Place, Reason, RunState
+from launch_jobs.spool import Spool
+from launch_jobs.store.jobs import JobStore
+from launch_jobs.targets import AttemptStatus, RunSpec, Target
+from launch_jobs.targets.configuration import CONFIGURATIONS, DockerConfiguration, ProcessConfiguration
+from launch_jobs.targets.render import Attempt, render_docker, render_process
+from launch_jobs.targets.template import merge_variables, render_configuration
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+_RETRY_SECONDS = 2.0
+_CANCEL_GRACE_SECONDS = 10.0
+
+
+class RunCancelled(LaunchError):
+    """The run was cancelled before its attempt started; nothing is left of it."""
+
+    exit_code = 1
+
+
+class RunEnded(LaunchError):
+    """The attempt ended otherwise than by exit code 0; `outcome` says how."""
+
+    exit_code = 1
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
+
+
+class Resolved(Frozen):
+    """A run's job and configuration, decided."""
+
+    version: JobVersion
+    overrides: Overrides
+    configuration: DockerConfiguration | ProcessConfiguration
+    written: tuple[str, ...] = ()
+    """Paths in the source tree that captured runs wrote: outputs too."""
+
+
+class Prepared(Frozen):
+    """What the attempt will run in."""
+
+    image: str
+    """Docker: image id or reference. Process: folder of the virtual environment, or empty."""
+    workdir: str | None = None
+    root: str | None = None
+
+
+async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Resolved:
+    """Find the job version, complete and check the parameters, render the queue's configuration.
+
+    Raises:
+        NotFound, BadInput, Refused, StoreError: as their messages say.
+    """
+    version = await asyncio.to_thread(context.store.resolve, JobRef.parse(job))
+    records = await asyncio.to_thread(context.store.records, version)
+    captured = records[-1].parameters if records else {}
+    known = cast("dict[str, object]", version.job.inputs.parameters_schema.get("properties", {}))
+    kept = {name: value for name, value in captured.items() if name in known}
+    parameters = check_parameters(version.job.inputs, kept | overrides.parameters)
+    return Resolved(
+        version=version,
+        overrides=overrides.model_copy(update={"parameters": parameters}),
+        configuration=render_configuration(
+            context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
+        ),
+        written=tuple(sorted({path for record in records for path in record.outputs})),
+    )
+
+
+async def prepare(context: LaunchContext, resolved: Resolved, say: Say) -> Prepared:
+    """Make what the attempt runs in, or find it made.
+
+    Raises:
+        BuildError: a build step failed; the log is in the run's.
+        RunCancelled: the run was cancelled meanwhile.
+    """
+    if isinstance(resolved.configuration, DockerConfiguration):
+        return await _unless_cancelled(context, _prepare_image(context, resolved, resolved.configuration, say))
+    return await _unless_cancelled(context, _prepare_folder(context, resolved, say))
+
+
+async def _prepare_image(
+    context: LaunchContext, resolved: Resolved, configuration: DockerConfiguration, say: Say
+) -> Prepared:
+    from launch_jobs.build.docker import DockerBuilder
+    from launch_jobs.build.options import build_options, default_base
+    from launch_jobs.build.plan import plan
+
+    job = resolved.version.job
+    if configuration.image or isinstance(job.source, ImageSource):
+        source = cast("ImageSource", job.source)
+        image = configuration.image or source.digest or source.image_id or source.reference
+        return Prepared(image=image)
+    builder = DockerBuilder()
+    base = await builder.resolve_base(default_base(job, configuration.base_image, context.settings))
+    what = plan(job, base, build_options(context.settings))
+    image = await builder.find(what.tag)
+    if image is None:
+        say(f"Building image {what.tag}")
+        with tempfile.TemporaryDirectory(prefix="launch-source-") as folder:
+            tree = Path(folder) / "source"
+            await asyncio.to_thread(_checkout, context, resolved.version, tree)
+            image = await builder.build(what, tree, say)
+    else:
+        say(f"Image {what.tag} is built already")
+    return Prepared(image=image, workdir=what.workdir, root=what.root)
+
+
+async def _prepare_folder(context: LaunchContext, resolved: Resolved, say: Say) -> Prepared:
+    from launch_jobs.build.venv import prepare_environment
+
+    job = resolved.version.job
+    if isinstance(job.source, ImageSource):
+        raise BadInput(f"{resolved.version.label} is an image", do="Submit it to a docker queue")
+    environment = ""
+    if job.environment.python:
+        environment = str(await prepare_environment(job.environment, context.settings, say))
+    root = context.settings.home / "sources" / attempt_name(context.run, context.attempt)
+    if not root.exists():
+        await asyncio.to_thread(_checkout, context, resolved.version, root)
+    return Prepared(image=environment, workdir=str(root / job.entrypoint.directory), root=str(root))
+
+
+def _checkout(context: LaunchContext, version: JobVersion, into: Path) -> None:
+    """Check out beside, then rename: a folder of that name is always whole."""
+    from launch_jobs.capture.source import checkout
+
+    into.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=".checkout-") as folder:
+        tree = Path(folder) / "tree"
+        checkout(version, context.store, tree)
+        tree.replace(into)
+
+
+async def _unless_cancelled(context: LaunchContext, work: Coroutine[object, object, T]) -> T:
+    """Await `work`, but end it (and clean up after it) when the run is cancelled."""
+    working = asyncio.ensure_future(work)
+    asked = asyncio.ensure_future(context.cancelled.wait())
+    await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    raise RunCancelled("Cancelled before the program started")
+
+
+def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place: Place) -> RunSpec:
+    """Everything the target is asked for, at this place. Pure.
+
+    Raises:
+        Refused, BadInput: a value that a submitter may not set.
+    """
+    job, overrides = resolved.version.job, resolved.overrides
+    argv = overrides.entrypoint or (*job.entrypoint.argv, *render_arguments(job.inputs, overrides.parameters))
+    configuration = resolved.configuration
+    attempt = Attempt(
+        run_id=context.run,
+        number=context.attempt,
+        job=resolved.version.reference,
+        queue=context.queue,
+        image=prepared.image,
+        command=configuration.command or (*argv, *overrides.args),
+        directory=prepared.workdir,
+        root=prepared.root,
+        env=overrides.env,
+        parameters=overrides.parameters,
+        collect=resolved.written,
+    )
+    if isinstance(configuration, DockerConfiguration):
+        return render_docker(attempt, configuration)
+    return render_process(attempt, configuration, place.name)
+
+
+async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared, output: Say) -> Outcome:
+    """Create or adopt the attempt, follow it to its end, bring its outputs home, write its outcome once.
+
+    The returned outcome may be any end; nothing of the attempt is removed before its outcome is in the store.
+
+    Raises:
+        BadInput: the image does not exist, or the engine refuses the container.
+    """
+    done = await asyncio.to_thread(context.store.outcome, context.run, context.attempt)
+    if done is not None:
+        return done
+    place = await context.target.place(attempt_name(context.run, context.attempt))
+    spec = render(context, resolved, prepared, place)
+    await context.record({"launch.attempt": context.attempt, "launch.place": str(place)})
+    status = await context.target.ensure(spec)
+    spool = Spool(context.settings.home / "logs" / "runs" / f"{spec.name}.log", output)
+    limit = resolved.overrides.timeout_s or resolved.configuration.timeout
+    reason = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
+    status = await _reach(lambda: context.target.status(place))
+    with tempfile.TemporaryDirectory(prefix="launch-outputs-") as folder:
+        outputs = await _bring_home(context, place, spec, resolved, Path(folder))
+    await asyncio.to_thread(context.store.put_log, context.run, context.attempt, spool.path)
+    outcome = conclude(context, place, prepared.image, End(reason, status, outputs))
+    outcome = await asyncio.to_thread(context.store.put_outcome, outcome)
+    await clean(context, place, spec)
+    spool.remove()
+    return outcome
+
+
+def completed(outcome: Outcome) -> Outcome:
+    """The outcome if it is a completed one.
+
+    Raises:
+        RunEnded: it is another.
+    """
+    if outcome.state is not RunState.COMPLETED:
+        raise RunEnded(outcome)
+    return outcome
+
+
+def _seconds_left(status: AttemptStatus, limit: float | None) -> float | None:
+    if limit is None:
+        return None
+    started = datetime.fromisoformat(status.started) if status.started else datetime.now(UTC)
+    return max(0.0, limit - (datetime.now(UTC) - started).total_seconds())
+
+
+async def _reach(call: Callable[[], Coroutine[object, object, T]]) -> T:
+    """Repeat an idempotent call until the infrastructure answers: its absence is never the run's end."""
+    while True:
+        try:
+            return await call()
+        except Unavailable:
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _follow(
+    context: LaunchContext, place: Place, spool: Spool, seconds: float | None, grace_s: float
+) -> Reason | None:
+    """Read the attempt's output to its end; stop it on cancel or time-out, and say which."""
+
+    async def pump() -> None:
+        async for chunk in context.target.logs(place, spool.offset):
+            spool.write(chunk)
+
+    pumping = asyncio.ensure_future(_reach(pump))
+    asked = asyncio.ensure_future(context.cancelled.wait())
+    await asyncio.wait({pumping, asked}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    reason = None
+    if not pumping.done():
+        reason = Reason.CANCELLED if asked.done() else Reason.TIMEOUT
+        await _reach(lambda: context.target.stop(place, grace_s))
+    asked.cancel()
+    await pumping
+    spool.close()
+    return reason
+
+
+async def _bring_home(context: LaunchContext, place: Place, spec: RunSpec, resolved: Resolved, folder: Path) -> Outputs:
+    left_out = await _reach(lambda: context.target.collect(place, spec, folder))
+    directory = resolved.version.job.entrypoint.directory
+    outputs, paths = await asyncio.to_thread(
+        gather_outputs, folder, directory, resolved.configuration.output_limit_bytes
+    )
+    for file, path in zip(outputs.files, paths, strict=True):
+        await asyncio.to_thread(context.store.put_output, context.run, context.attempt, file, path)
+    return outputs.model_copy(update={"left_out": (*outputs.left_out, *left_out)})
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an attempt ended.
+
+    Attributes:
+        stopped: why we stopped it; None if it ended by itself.
+        status: the infrastructure's last word; None if nothing was there.
+        outputs: what it left.
+    """
+
+    stopped: Reason | None
+    status: AttemptStatus | None
+    outputs: Outputs
+
+
+def conclude(context: LaunchContext, place: Place, image: str, end: End) -> Outcome:
+    """The attempt's outcome. Pure but for the clock, where the infrastructure names no time."""
+    reason, status = end.stopped, end.status
+    code = status.exit_code if status else None
+    if reason is None:
+        reason = Reason.INFRASTRUCTURE if code is None else Reason.EXITED
+        if status and status.out_of_memory:
+            reason = Reason.OUT_OF_MEMORY
+    return Outcome(
+        run=context.run,
+        attempt=context.attempt,
+        place=str(place),
+        reason=reason,
+        exit_code=code,
+        message=_message(reason, code, status.error if status else ""),
+        image=image,
+        started=status.started if status else None,
+        ended=(status.ended if status else None) or datetime.now(UTC).isoformat(),
+        outputs=end.outputs,
+    )
+
+
+def _message(reason: Reason, code: int | None, error: str) -> str:
+    detail = f": {error}" if error else ""
+    return {
+        Reason.EXITED: f"Exited with code {code}{detail}",
+        Reason.CANCELLED: "Cancelled; its container or process is gone",
+        Reason.TIMEOUT: "Stopped at its time limit",
+        Reason.OUT_OF_MEMORY: f"Killed for using more memory than its limit (exit code {code})",
+        Reason.INFRASTRUCTURE: f"Its container or process vanished{detail}",
+    }[reason]
+
+
+async def clean(context: LaunchContext, place: Place, spec: RunSpec) -> None:
+    """Remove what an ended attempt leaves on its infrastructure."""
+    await _reach(lambda: context.target.remove(place))
+    if spec.source:
+        await asyncio.to_thread(shutil.rmtree, spec.source, ignore_errors=True)
+
+
+async def end_cancelled(store: JobStore, target: Target, place: Place, *, run: str, attempt: int) -> Outcome:
+    """End an attempt that nobody follows any more, and record that it was cancelled."""
+    await target.stop(place, _CANCEL_GRACE_SECONDS)
+    status = await target.status(place)
+    outcome = Outcome(
+        run=run,
+        attempt=attempt,
+        place=str(place),
+        reason=Reason.CANCELLED,
+        exit_code=status.exit_code if status else None,
+        message=_message(Reason.CANCELLED, None, ""),
+        ended=datetime.now(UTC).isoformat(),
+    )
+    outcome = await asyncio.to_thread(store.put_outcome, outcome)
+    await target.remove(place)
+    return outcome

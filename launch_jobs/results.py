@@ -1,0 +1,67 @@
+"""What a run leaves: the files in a collected folder become outputs, a flat `metrics.json` becomes metrics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+from launch_jobs.job import JsonObject
+from launch_jobs.run import OutputFile, Outputs
+
+METRICS_FILE = "metrics.json"
+_METRICS_LIMIT = 1 << 20
+
+
+def gather_outputs(folder: Path, directory: str, limit_bytes: int) -> tuple[Outputs, list[Path]]:
+    """Describe the regular files of a folder, smallest first, until the limit is reached.
+
+    Args:
+        folder: what was collected.
+        directory: the job's working directory relative to its source root; paths below it are told relative to it.
+        limit_bytes: most bytes kept; what does not fit is named in `left_out`.
+
+    Returns:
+        The outputs, and the local path of each of their files.
+    """
+    found = sorted((path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()), key=_size)
+    files: dict[str, tuple[OutputFile, Path]] = {}
+    left_out: list[str] = []
+    total = 0
+    for path in found:
+        name = _name(path.relative_to(folder).as_posix(), directory)
+        if name in files or total + _size(path) > limit_bytes:
+            left_out.append(name)
+            continue
+        total += _size(path)
+        with path.open("rb") as content:
+            digest = "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
+        files[name] = (OutputFile(path=name, size=_size(path), digest=digest), path)
+    ordered = [files[name] for name in sorted(files)]
+    metrics = read_metrics(files[METRICS_FILE][1]) if METRICS_FILE in files else {}
+    outputs = Outputs(files=tuple(file for file, _ in ordered), left_out=tuple(sorted(left_out)), metrics=metrics)
+    return outputs, [path for _, path in ordered]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _name(path: str, directory: str) -> str:
+    inside = PurePosixPath(path)
+    return inside.relative_to(directory).as_posix() if inside.is_relative_to(directory) else path
+
+
+def read_metrics(path: Path) -> JsonObject:
+    """The scalar entries of a `metrics.json`; nothing if it is no JSON object or over 1 MiB."""
+    if _size(path) > _METRICS_LIMIT:
+        return {}
+    try:
+        content: object = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    entries = cast("JsonObject", content)
+    return {name: value for name, value in entries.items() if isinstance(value, str | int | float | bool)}

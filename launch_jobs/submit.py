@@ -1,0 +1,159 @@
+"""Submit a job to a launch queue: resolve it to its digest, check everything, create one flow run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+from uuid import uuid4
+
+from coolname import generate_slug  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - has no types
+from prefect.exceptions import ObjectNotFound
+from pydantic import Field, JsonValue
+
+from launch_jobs.arguments import check_parameters, parse_parameter_text
+from launch_jobs.client import connect, create_run
+from launch_jobs.errors import BadInput, Refused
+from launch_jobs.job import Frozen, Inputs, JobVersion, JsonObject, Overrides
+from launch_jobs.names import JobRef
+from launch_jobs.queue import FLOW_NAME, PRIORITIES, list_queues, read_queue, register_job
+from launch_jobs.targets.template import check_variables
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun, WorkPool
+
+    from launch_jobs.store.jobs import JobStore
+
+
+class Submission(Frozen):
+    """What is asked for: a job, where it shall run, and how it differs from its capture."""
+
+    job: str = Field(description="name, name:v3, name:alias or name@sha256:…")
+    queue: str | None = Field(default=None, description="None: the job's default queue.")
+    overrides: Overrides = Overrides()
+    parameter_texts: dict[str, str] = Field(default_factory=dict, description="Values as typed (`-p name=text`).")
+    variables: JsonObject = Field(default_factory=dict, description="Job variables, as the queue's template declares.")
+    priority: str | None = Field(default=None, description="critical, high, medium or low.")
+    name: str | None = Field(default=None, description="The run's name; default `<job>-<version>-<word>`.")
+    key: str | None = Field(default=None, description="Idempotency key: the same key is the same run.")
+
+
+class Request(Frozen):
+    """A checked submission: exactly what the server will be sent."""
+
+    queue: str
+    job: str = Field(description="`name@sha256:…`")
+    job_label: str
+    body: JsonObject = Field(description="Body of the create-flow-run call.")
+
+
+async def submit(submission: Submission, store: JobStore) -> FlowRun:
+    """Put a run on its queue and return it; a repeated key returns the run that is there.
+
+    Raises:
+        NotFound: no such job or queue.
+        BadInput: an unknown, ill-typed or out-of-range parameter or variable.
+        Refused: a value that Prefect would resolve as a template.
+        Unavailable: the server does not answer; nothing was enqueued, or the same key finds it.
+    """
+    async with connect() as client:
+        version, request = await _prepare(client, submission, store)
+        parameters = cast("JsonObject", cast("JsonObject", request.body["parameters"])["parameters"])
+        await register_job(client, version, request.queue, parameters, replace=False)
+        deployment = await client.read_deployment_by_name(f"{FLOW_NAME}/queue.{request.queue}")
+        return await create_run(client, deployment.id, request.body)
+
+
+async def prepare(submission: Submission, store: JobStore) -> Request:
+    """Check a submission and say what would be sent, sending nothing (`--dry-run`).
+
+    Raises:
+        as `submit`.
+    """
+    async with connect() as client:
+        return (await _prepare(client, submission, store))[1]
+
+
+async def _prepare(client: PrefectClient, submission: Submission, store: JobStore) -> tuple[JobVersion, Request]:
+    version = await asyncio.to_thread(store.resolve, JobRef.parse(submission.job))
+    records = await asyncio.to_thread(store.records, version)
+    captured = records[-1].parameters if records else {}
+    queue = await _queue_of(client, submission, version)
+    overrides = resolve_parameters(version.job.inputs, submission, captured)
+    check_variables(cast("JsonObject", queue.base_job_template), submission.variables)
+    return version, Request(
+        queue=queue.name,
+        job=version.reference,
+        job_label=version.label,
+        body=render_body(submission, version, overrides, queue.name),
+    )
+
+
+async def _queue_of(client: PrefectClient, submission: Submission, version: JobVersion) -> WorkPool:
+    if submission.queue:
+        return await read_queue(client, submission.queue)
+    try:
+        deployment = await client.read_deployment_by_name(f"{FLOW_NAME}/job.{version.name}")
+    except ObjectNotFound:
+        queues = [queue.name for queue in await list_queues()]
+        if len(queues) == 1:
+            return await read_queue(client, queues[0])
+        known = ", ".join(queues) or "none yet"
+        raise BadInput(f"{version.name!r} has no default queue", do=f"Name one with -q (queues: {known})") from None
+    return await read_queue(client, deployment.work_pool_name or "")
+
+
+def resolve_parameters(inputs: Inputs, submission: Submission, captured: JsonObject) -> Overrides:
+    """The run's full parameters: captured values, changed by those given. Pure.
+
+    Raises:
+        BadInput: an unknown, ill-typed or out-of-range parameter; an empty or wrong override.
+        Refused: a value holds `__prefect_kind`, which the server would resolve.
+    """
+    properties = cast("JsonObject", inputs.parameters_schema.get("properties", {}))
+    given = dict(submission.overrides.parameters)
+    for name, text in submission.parameter_texts.items():
+        given[name] = parse_parameter_text(inputs, name, text)
+    _refuse_templates("parameter", given)
+    kept = {name: value for name, value in captured.items() if name in properties}
+    parameters = check_parameters(inputs, kept | given)
+    return submission.overrides.model_copy(update={"parameters": parameters})
+
+
+def render_body(submission: Submission, version: JobVersion, overrides: Overrides, queue: str) -> JsonObject:
+    """The body that creates the flow run. Pure but for the random word of the name and the random key.
+
+    Raises:
+        BadInput: the priority is unknown.
+        Refused: a variable holds `__prefect_kind`.
+    """
+    if submission.priority is not None and submission.priority not in PRIORITIES:
+        raise BadInput(f"{submission.priority!r} is no priority", do=f"Choose one of {', '.join(PRIORITIES)}")
+    _refuse_templates("variable", submission.variables)
+    parameters = cast("JsonObject", overrides.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
+    if "timeout_s" in parameters:
+        parameters["timeout"] = parameters.pop("timeout_s")
+    word = str(generate_slug(2)).partition("-")[2]  # pyright: ignore[reportUnknownArgumentType] - no types
+    body: JsonObject = {
+        "name": submission.name or f"{version.name}-v{version.version}-{word}",
+        "parameters": {"parameters": {}, **parameters, "job": version.reference},
+        "job_variables": submission.variables,
+        "tags": [f"job:{version.name}", f"version:v{version.version}", f"queue:{queue}"],
+        "labels": {"launch.job": version.reference, "launch.job-label": version.label},
+        "idempotency_key": submission.key or str(uuid4()),
+    }
+    if submission.priority:
+        body["work_queue_name"] = submission.priority
+    return body
+
+
+def _refuse_templates(kind: str, values: JsonObject) -> None:
+    for name, value in values.items():
+        if _holds_template(value):
+            raise Refused(f"The {kind} {name!r} holds `__prefect_kind`", do="Send the plain value; nothing is resolved")
+
+
+def _holds_template(value: JsonValue) -> bool:
+    if isinstance(value, dict):
+        return "__prefect_kind" in value or any(_holds_template(item) for item in value.values())
+    return isinstance(value, list) and any(_holds_template(item) for item in value)

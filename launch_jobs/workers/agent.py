@@ -1,0 +1,49 @@
+"""`launch agent -q a -q b`: several launch queues, of different types too, served by one process."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from launch_jobs.client import connect
+from launch_jobs.queue import complete_queue, read_queue
+from launch_jobs.workers.docker import DockerWorker
+from launch_jobs.workers.flow_thread import FlowThread
+from launch_jobs.workers.process import ProcessWorker
+from launch_jobs.workers.slots import Slots
+from launch_jobs.workers.worker import LaunchWorker, catch_signals, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WORKERS: dict[str, type[LaunchWorker]] = {worker.type: worker for worker in (DockerWorker, ProcessWorker)}
+
+
+async def run_agent(
+    queues: list[str], *, max_jobs: int | None = None, drain: bool = False, say: Callable[[str], None] = print
+) -> None:
+    """Serve launch queues until SIGTERM; with `drain`, until nothing is left to do that was claimed.
+
+    Raises:
+        NotFound: there is no such queue.
+        Unavailable: the server does not answer.
+    """
+    async with connect() as client:
+        pools = [await read_queue(client, name) for name in queues]
+        for pool in pools:
+            await complete_queue(client, pool)
+    slots, thread = Slots(max_jobs), FlowThread()
+    name = f"{platform.node()}-agent"
+    workers = [
+        _WORKERS[pool.type](
+            work_pool_name=pool.name, name=name, create_pool_if_not_found=False, slots=slots, thread=thread
+        )
+        for pool in pools
+    ]
+    catch_signals(workers)
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        say(f"Agent {name} serves {', '.join(queues)}")
+        await serve(workers, run_once=drain)

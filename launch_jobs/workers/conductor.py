@@ -1,0 +1,159 @@
+"""The flow-thread side of an agent: conducts one claimed run through its launch flow to its recorded end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.flow_engine import run_flow
+from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.logging import get_logger
+from prefect.states import Cancelled, Crashed, Failed
+
+from launch_jobs.client import translated_errors
+from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
+from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
+from launch_jobs.execution import end_cancelled
+from launch_jobs.job import JsonObject
+from launch_jobs.run import Place
+from launch_jobs.store.jobs import open_store
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+    from launch_jobs.context import Labels
+    from launch_jobs.settings import LaunchSettings
+    from launch_jobs.targets import Target
+
+_OWN_FLOWS = "flows."
+_logger = get_logger("launch_jobs.agent")
+
+
+class Conductor:
+    """Runs the launch flows of one queue. Used from the flow thread only."""
+
+    def __init__(self, kind: TargetKind, queue: str, settings: LaunchSettings, owner: str) -> None:
+        self._kind: TargetKind = kind
+        self._queue = queue
+        self._settings = settings
+        self._owner = owner
+        self._flows: dict[str, Flow[..., Any]] = {}  # operator-owned flows of any signature
+
+    @cached_property
+    def target(self) -> Target:
+        """The queue's target on this machine."""
+        return make_target(self._kind, self._settings)
+
+    async def conduct(self, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool) -> None:
+        """Run a claimed run's flow to its end. Whatever happens, the run's state tells it; nothing is raised."""
+        try:
+            async with get_client() as client, translated_errors():
+                if adopted:
+                    await self._close_task_runs(client, run.id)
+                await self._run_flow(client, run, template, cancelled, adopted=adopted)
+        except LaunchError as error:
+            await self._end(run, Crashed(message=str(error)) if isinstance(error, Unavailable) else _failed(error))
+        except Exception as error:
+            _logger.exception("Run %s could not be conducted", run.name)
+            await self._end(run, Crashed(message=f"The agent could not run it: {type(error).__name__}: {error}"))
+
+    async def _run_flow(
+        self, client: PrefectClient, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool
+    ) -> None:
+        try:
+            deployment = await client.read_deployment(cast("UUID", run.deployment_id))
+        except ObjectNotFound as error:
+            raise NotFound("The run's deployment is gone", do="Submit the job again") from error
+
+        async def record(labels: Labels) -> None:
+            await client.update_flow_run_labels(run.id, {**labels, "launch.owner": self._owner})
+
+        store = open_store(self._settings.store_url)
+        enter_context(
+            LaunchContext(
+                run=str(run.id),
+                kind=self._kind,
+                queue=self._queue,
+                template=template,
+                settings=self._settings,
+                store=store,
+                target=self.target,
+                variables=(
+                    cast("JsonObject", deployment.job_variables or {}),
+                    cast("JsonObject", run.job_variables or {}),
+                ),
+                attempt=await asyncio.to_thread(self._attempt, run, adopted),
+                record=record,
+                cancelled=cancelled,
+            )
+        )
+        flow = self._load(deployment.entrypoint or "")
+        # Without its deployment id the engine starts no suspension observer (DESIGN 8.21), the largest cost of a run.
+        running = run_flow(flow, flow_run=run.model_copy(update={"deployment_id": None}), return_type="state")
+        # A synchronous flow has run to its end by now; it belongs to a thread, see `_load`.
+        await cast("Coroutine[object, object, object]", running)
+
+    def _attempt(self, run: FlowRun, adopted: bool) -> int:
+        """The attempt to make or adopt: a run that was scheduled again after a recorded end makes the next one."""
+        last = int(str(run.labels.get("launch.attempt", 0)))
+        if last == 0:
+            return 1
+        ended = open_store(self._settings.store_url).outcome(str(run.id), last) is not None
+        return last + 1 if ended and not adopted else last
+
+    def _load(self, entrypoint: str) -> Flow[..., Any]:
+        """An operator-owned flow of the agent's own project; code fetched for a run is never loaded here."""
+        if not entrypoint.startswith(_OWN_FLOWS):
+            raise Refused(f"An agent runs only its own project's flows, not {entrypoint!r}", do="Use a Prefect worker")
+        if entrypoint not in self._flows:
+            self._flows[entrypoint] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+        return self._flows[entrypoint]
+
+    async def _close_task_runs(self, client: PrefectClient, run: UUID) -> None:
+        """End the task runs that the dead agent left running."""
+        running = TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
+        left = await client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])),
+            task_run_filter=TaskRunFilter(state=running),
+        )
+        for task_run in left:
+            await client.set_task_run_state(task_run.id, Crashed(message="Its agent died; adopted"), force=True)
+
+    async def end_cancelled(self, run: FlowRun) -> None:
+        """End a cancelled run whose agent is dead: its attempt first, then its state."""
+        try:
+            where = run.labels.get("launch.place")
+            if where is not None:
+                store = open_store(self._settings.store_url)
+                attempt = int(str(run.labels["launch.attempt"]))
+                await end_cancelled(store, self.target, Place.parse(str(where)), run=str(run.id), attempt=attempt)
+            await self._end(run, Cancelled(message="Cancelled; its container or process is gone"))
+        except LaunchError as error:
+            _logger.warning("Run %s is still to be cancelled: %s", run.name, error)
+
+    async def _end(self, run: FlowRun, state: State[Any]) -> None:  # Prefect's own argument of an untyped state
+        try:
+            async with get_client() as client, translated_errors():
+                await client.set_flow_run_state(run.id, state)
+        except LaunchError as error:
+            _logger.warning("The end of run %s could not be recorded yet: %s", run.name, error)
+
+
+def _failed(error: LaunchError) -> State[Any]:  # as above
+    return Failed(message=str(error))

@@ -1,0 +1,45 @@
+"""Who works on a run, on this host: an exclusive file lock a run, which the kernel frees when its agent dies."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+class Ownership:
+    """The runs that agents with this home work on."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "owned"
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.identity = _home_identity(home)
+        self._held: dict[str, FileLock] = {}
+
+    def take(self, run: str) -> bool:
+        """Become the run's owner; False if a living agent (this one included) is."""
+        if run in self._held:
+            return False
+        lock = FileLock(self._folder / f"{run}.lock", thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        self._held[run] = lock
+        return True
+
+    def release(self, run: str) -> None:
+        """Give a run up. Its file goes first: whoever still opened it reads the run's state again before acting."""
+        lock = self._held.pop(run)
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _home_identity(home: Path) -> str:
+    """The name of this home among all homes, made once."""
+    path = home / "agent-id"
+    with FileLock(home / "agent-id.lock"):
+        if not path.exists():
+            path.write_text(uuid.uuid4().hex)
+        return path.read_text()

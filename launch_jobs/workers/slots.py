@@ -1,0 +1,24 @@
+"""How many runs one agent works on at once, over all its queues."""
+
+from __future__ import annotations
+
+
+class Slots:
+    """A counter with an upper limit; used from the agent's main thread only."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.used = 0
+
+    @property
+    def free(self) -> bool:
+        """Whether one more run may be claimed."""
+        return self.limit is None or self.used < self.limit
+
+    def take(self) -> None:
+        """Count one more run; an adopted one may exceed the limit, for it runs already."""
+        self.used += 1
+
+    def give(self) -> None:
+        """Count one run less."""
+        self.used -= 1

@@ -1,0 +1,252 @@
+"""The agent's core: a Prefect worker that claims runs, hands them to its flow thread, adopts and cancels."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from uuid import UUID
+
+import anyio
+import httpx
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.states import Pending
+from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
+from typing_extensions import override
+
+from launch_jobs.context import TargetKind
+from launch_jobs.errors import LaunchError, Refused
+from launch_jobs.job import JsonObject
+from launch_jobs.project import use_project
+from launch_jobs.settings import load_settings
+from launch_jobs.targets.configuration import CONFIGURATIONS
+from launch_jobs.targets.template import base_job_template
+from launch_jobs.workers import prefect_internals as internals
+from launch_jobs.workers.conductor import Conductor
+from launch_jobs.workers.flow_thread import FlowThread
+from launch_jobs.workers.leaving import leave
+from launch_jobs.workers.ownership import Ownership
+from launch_jobs.workers.slots import Slots
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+POLL_SECONDS = 0.5
+CANCEL_SECONDS = 1.0
+ADOPT_SECONDS = 15.0
+_LONGEST_PAUSE = 15.0
+
+
+class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerResult], abc.ABC):
+    """Base of our agents; a subclass names the target. `abc.ABC` among the bases keeps Prefect from registering it."""
+
+    kind: ClassVar[TargetKind]
+    _documentation_url = "https://github.com/launch-jobs/launch-jobs"
+
+    def __init__(
+        self,
+        *args: Any,  # Prefect's own constructor arguments, handed on as they are
+        slots: Slots | None = None,
+        thread: FlowThread | None = None,
+        **kwargs: Any,  # as above
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.settings = load_settings()
+        self.slots = slots or Slots(internals.run_limit(self))
+        self.thread = thread or FlowThread()
+        self.ownership = Ownership(self.settings.home)
+        self.conductor = Conductor(self.kind, self.pool, self.settings, self.ownership.identity)
+        self.active: dict[UUID, asyncio.Event] = {}
+        """The runs this agent works on, each with the event that cancels it."""
+        self.draining = False
+
+    @override
+    @classmethod
+    def get_default_base_job_template(cls) -> dict[str, Any]:
+        return base_job_template(CONFIGURATIONS[cls.kind])
+
+    @override
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: BaseJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> BaseWorkerResult:
+        """Prefect's ad-hoc submission of user flows: refused, since only operator-owned flows run in an agent."""
+        raise Refused("A launch agent runs no ad-hoc flows", do="Submit a job with `launch submit`")
+
+    @override
+    async def start(
+        self,
+        run_once: bool = False,
+        with_healthcheck: bool = False,
+        printer: Callable[..., None] = print,
+    ) -> None:
+        """Serve the launch queue until SIGTERM or SIGINT; containers and supervised processes then stay."""
+        catch_signals([self])
+        async with self:
+            printer(f"Agent {self.name!r} serves the launch queue {self.pool!r}")
+            await serve([self], run_once=run_once)
+        printer(f"Agent {self.name!r} stopped")
+
+    @override
+    async def setup(self) -> None:
+        use_project(self.settings.home)
+        await super().setup()
+
+    @property
+    def pool(self) -> str:
+        """The launch queue's name."""
+        return internals.pool_name(self)
+
+    async def claim(self, at_most: int | None = None) -> int:
+        """Claim runs in the server's order while there are slots; how many were claimed."""
+        if self.draining or not self.slots.free or not internals.has_pool(self):
+            return 0
+        polled = await self.client.get_scheduled_flow_runs_for_work_pool(
+            self.pool, internals.work_queue_names(self), scheduled_before=datetime.now(UTC)
+        )
+        claimed = 0
+        for response in polled:
+            if self.draining or not self.slots.free or claimed == at_most:
+                break
+            claimed += await self._claim(response.flow_run)
+        return claimed
+
+    async def _claim(self, run: FlowRun) -> bool:
+        if not self.ownership.take(str(run.id)):
+            return False
+        state = Pending(message=f"Claimed by agent {self.name} [{self.ownership.identity}]")
+        try:
+            result = await self.client.set_flow_run_state(run.id, state)
+        except BaseException:
+            # The answer may be lost after the claim was written: the adoption sweep finds the run by its message.
+            self.ownership.release(str(run.id))
+            raise
+        if result.status is not SetStateStatus.ACCEPT:
+            self.ownership.release(str(run.id))
+            return False
+        self._work_on(run, adopted=False)
+        return True
+
+    def _work_on(self, run: FlowRun, *, adopted: bool) -> None:
+        template = cast("JsonObject", self.work_pool.base_job_template)
+        cancelled = asyncio.Event()
+        self._hand_over(run, cancelled, self.conductor.conduct(run, template, cancelled, adopted=adopted))
+
+    def _hand_over(self, run: FlowRun, cancelled: asyncio.Event, work: Coroutine[object, object, None]) -> None:
+        """Have an owned run worked on in the flow thread."""
+        self.slots.take()
+        self.active[run.id] = cancelled
+        loop = asyncio.get_running_loop()
+        self.thread.submit(work).add_done_callback(lambda _: loop.call_soon_threadsafe(self._finished, run.id))
+
+    def _finished(self, run: UUID) -> None:
+        del self.active[run]
+        self.slots.give()
+        self.ownership.release(str(run))
+
+    async def _runs_in(self, *types: StateType) -> list[FlowRun]:
+        return await self.client.read_flow_runs(
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[self.pool])),
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
+            limit=200,
+        )
+
+    def _is_ours(self, run: FlowRun) -> bool:
+        """Whether an agent with this home claimed the run; only then does a free lock mean that its agent is dead."""
+        message = (run.state.message if run.state else None) or ""
+        return run.labels.get("launch.owner") == self.ownership.identity or f"[{self.ownership.identity}]" in message
+
+    async def adopt(self) -> None:
+        """Take over runs of agents on this host that are dead: look at what exists, and run the same flow run again."""
+        for run in await self._runs_in(StateType.PENDING, StateType.RUNNING):
+            if run.id in self.active or not self._is_ours(run) or not self.ownership.take(str(run.id)):
+                continue
+            # Its former owner may have ended it between our list and our lock.
+            fresh = await self.client.read_flow_run(run.id)
+            if fresh.state_type in {StateType.PENDING, StateType.RUNNING}:
+                self._work_on(fresh, adopted=True)
+            else:
+                self.ownership.release(str(run.id))
+
+    async def watch_cancels(self) -> None:
+        """Tell active runs that they are cancelled; end those whose agent is dead."""
+        for run in await self._runs_in(StateType.CANCELLING):
+            if run.id in self.active:
+                self.thread.call(self.active[run.id].set)
+            elif self._is_ours(run) and self.ownership.take(str(run.id)):
+                self._hand_over(run, asyncio.Event(), self.conductor.end_cancelled(run))
+
+    async def repeat(self, work: Callable[[], Awaitable[object]], seconds: float) -> None:
+        """Do `work` again and again; while the server does not answer, ever more slowly up to 15 s."""
+        pause = seconds
+        while not (self.draining and not self.active):
+            try:
+                await work()
+                pause = seconds
+            except (httpx.HTTPError, LaunchError) as error:
+                pause = min(_LONGEST_PAUSE, max(1.0, pause * 2))
+                self._logger.warning("%s; trying again in %.0f s", error or type(error).__name__, pause)
+            await asyncio.sleep(pause)
+
+
+async def serve(workers: list[LaunchWorker], *, run_once: bool = False) -> None:
+    """Serve launch queues: claim from each in turn, heartbeat, adopt, cancel. Returns when drained (or run once)."""
+    if run_once:
+        for worker in workers:
+            await worker.adopt()
+            await worker.claim()
+            worker.draining = True
+    async with anyio.create_task_group() as group:
+        first = workers[0]
+        group.start_soon(first.repeat, _Turns(workers).claim, POLL_SECONDS)
+        for worker in workers:
+            group.start_soon(worker.repeat, worker.sync_with_backend, worker.heartbeat_interval_seconds)
+            group.start_soon(worker.repeat, worker.watch_cancels, CANCEL_SECONDS)
+            group.start_soon(worker.repeat, worker.adopt, ADOPT_SECONDS)
+        while not all(worker.draining and not worker.active for worker in workers):  # noqa: ASYNC110 - counts change often
+            await asyncio.sleep(0.2)
+        group.cancel_scope.cancel()
+
+
+class _Turns:
+    """Claims from several queues one run at a time in turn, so that none starves under a shared limit."""
+
+    def __init__(self, workers: list[LaunchWorker]) -> None:
+        self._workers = workers
+
+    async def claim(self) -> None:
+        at_most = 1 if len(self._workers) > 1 and self._workers[0].slots.limit is not None else None
+        busy = True
+        while busy:
+            busy = False
+            for worker in self._workers:
+                busy = bool(await worker.claim(at_most)) or busy
+            self._workers = [*self._workers[1:], self._workers[0]]
+
+
+def catch_signals(workers: list[LaunchWorker]) -> None:
+    """On SIGTERM or SIGINT stop claiming, flush logs and leave the process, cancelling nothing."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for worker in workers:
+            worker.draining = True
+        leave()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(ValueError):
+            loop.add_signal_handler(number, stop)
