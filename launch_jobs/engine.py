@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Literal, Protocol, cast
 
 import docker
 import docker.errors
@@ -63,7 +63,7 @@ class Engine(Protocol):
     def info(self) -> JsonObject: ...  # noqa: D102
     def version(self) -> JsonObject: ...  # noqa: D102
     def events(  # noqa: D102
-        self, since: float | None = None, filters: Mapping[str, object] | None = None, *, decode: bool = True
+        self, since: float | None = None, *, filters: Mapping[str, object] | None = None, decode: Literal[True]
     ) -> Iterator[JsonObject]: ...
 
     def inspect_image(self, image: str) -> JsonObject: ...  # noqa: D102
@@ -71,7 +71,7 @@ class Engine(Protocol):
     def tag(self, image: str, repository: str, tag: str | None = None) -> bool: ...  # noqa: D102
     def remove_image(self, image: str, force: bool = False, noprune: bool = False) -> None: ...  # noqa: D102
     def pull(  # noqa: D102
-        self, repository: str, tag: str | None, stream: bool, *, decode: bool, platform: str | None = None
+        self, repository: str, tag: str | None, stream: Literal[True], *, decode: Literal[True]
     ) -> Iterator[JsonObject]: ...
     def build(self, **arguments: object) -> Iterator[JsonObject]: ...  # noqa: D102
 
@@ -89,7 +89,7 @@ class Engine(Protocol):
         self,
         container: str,
         *,
-        stream: bool = True,
+        stream: Literal[True],
         timestamps: bool = False,
         since: float | None = None,
         follow: bool | None = None,

@@ -8,13 +8,15 @@ import tempfile
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar, cast
 
 from launch_jobs.arguments import check_parameters, render_arguments
+from launch_jobs.build.requirements import source_paths
 from launch_jobs.context import LaunchContext
 from launch_jobs.errors import BadInput, LaunchError, Unavailable
-from launch_jobs.job import Frozen, ImageSource, JobVersion, Overrides
+from launch_jobs.images import build_planned, docker_builder, plan_image, ready_image
+from launch_jobs.job import Environment, Frozen, ImageSource, JobVersion, Overrides
 from launch_jobs.names import JobRef, attempt_name
 from launch_jobs.results import gather_outputs
 from launch_jobs.run import Outcome, Outputs, Place, Reason, RunState
@@ -103,27 +105,17 @@ async def prepare(context: LaunchContext, resolved: Resolved, say: Say) -> Prepa
 async def _prepare_image(
     context: LaunchContext, resolved: Resolved, configuration: DockerConfiguration, say: Say
 ) -> Prepared:
-    from launch_jobs.build.docker import DockerBuilder
-    from launch_jobs.build.options import build_options, default_base
-    from launch_jobs.build.plan import plan
-
-    job = resolved.version.job
-    if configuration.image or isinstance(job.source, ImageSource):
-        source = cast("ImageSource", job.source)
-        image = configuration.image or source.digest or source.image_id or source.reference
-        return Prepared(image=image)
-    builder = DockerBuilder()
-    base = await builder.resolve_base(default_base(job, configuration.base_image, context.settings))
-    what = plan(job, base, build_options(context.settings))
-    image = await builder.find(what.tag)
-    if image is None:
-        say(f"Building image {what.tag}")
-        with tempfile.TemporaryDirectory(prefix="launch-source-") as folder:
-            tree = Path(folder) / "source"
-            await asyncio.to_thread(_checkout, context, resolved.version, tree)
-            image = await builder.build(what, tree, say)
-    else:
-        say(f"Image {what.tag} is built already")
+    builder = docker_builder(context.settings)
+    ready = configuration.image or ready_image(resolved.version.job.source)
+    if ready:
+        if not ready.startswith("sha256:"):
+            say(f"Ready image {ready}")
+            await builder.resolve_base(ready)
+        return Prepared(image=ready)
+    what = await plan_image(
+        resolved.version, context.store, context.settings, builder, base_image=configuration.base_image
+    )
+    image = await build_planned(what, resolved.version, context.store, builder, say)
     return Prepared(image=image, workdir=what.workdir, root=what.root)
 
 
@@ -184,13 +176,19 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
         command=configuration.command or (*argv, *overrides.args),
         directory=prepared.workdir,
         root=prepared.root,
-        env=overrides.env,
+        env=_import_path(job.environment, prepared.root) | overrides.env,
         parameters=overrides.parameters,
         collect=resolved.written,
     )
     if isinstance(configuration, DockerConfiguration):
         return render_docker(attempt, configuration)
     return render_process(attempt, configuration, place.name)
+
+
+def _import_path(environment: Environment, root: str | None) -> dict[str, str]:
+    """Where Python finds the packages that live in the source tree (a process's; an image has it inside)."""
+    paths = [str(PurePosixPath(root) / path) for path in source_paths(environment)] if root else []
+    return {"PYTHONPATH": ":".join(paths)} if paths else {}
 
 
 async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared, output: Say) -> Outcome:

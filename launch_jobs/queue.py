@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterType
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterWorkQueueName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+    WorkPoolFilterType,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, StateType
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.states import Cancelled
 from pydantic import Field
 
 from launch_jobs.client import connect
-from launch_jobs.errors import BadInput, NotFound
+from launch_jobs.errors import BadInput, NotFound, Refused
 from launch_jobs.job import Frozen, JobVersion, JsonObject
 from launch_jobs.names import check_name
 from launch_jobs.targets.configuration import CONFIGURATIONS, ProcessConfiguration
@@ -20,7 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import PrefectClient
-    from prefect.client.schemas.objects import WorkPool
+    from prefect.client.schemas.objects import FlowRun, WorkPool
 
 PRIORITIES = ("critical", "high", "medium", "low")
 """The work queues inside every launch queue, first served first."""
@@ -28,7 +39,11 @@ PRIORITIES = ("critical", "high", "medium", "low")
 DEFAULT_PRIORITY = "medium"
 FLOW_NAME = "launch-job"
 FLOW_ENTRYPOINT = "flows.launch_job.launch_job"
+_ACTIVE = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 _TYPE_PREFIX = "launch-"
+_NOT_OVER = FlowRunFilter(
+    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(set(StateType) - TERMINAL_STATES)))
+)
 _ONE_OF_TYPES = f"Choose one of {', '.join(CONFIGURATIONS)}"
 
 
@@ -240,3 +255,32 @@ async def pause_queue(name: str, *, paused: bool = True) -> QueueInfo:
         await read_queue(client, name)
         await client.update_work_pool(name, WorkPoolUpdate(is_paused=paused))
         return _info(await read_queue(client, name))
+
+
+async def delete_queue(name: str) -> None:
+    """Delete a queue with its deployments; its waiting runs are cancelled, and runs that are over keep their records.
+
+    Raises:
+        NotFound: there is none of that name.
+        Refused: runs of it are active.
+    """
+    async with connect() as client:
+        await read_queue(client, name)
+        if await _runs_in(client, name, _ACTIVE):
+            raise Refused(f"Runs of the queue {name!r} are active", do="Cancel them, or wait until they are over")
+        while waiting := await _runs_in(client, name, (StateType.SCHEDULED,)):
+            for run in waiting:
+                await client.set_flow_run_state(run.id, Cancelled(message=f"Its queue {name} was deleted"), force=True)
+        here = DeploymentFilter(work_queue_name=DeploymentFilterWorkQueueName(any_=list(PRIORITIES)))
+        pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[name]))
+        for deployment in await client.read_deployments(deployment_filter=here, work_pool_filter=pool):
+            await client.delete_deployment(deployment.id)
+        await client.delete_work_pool(name)
+
+
+async def _runs_in(client: PrefectClient, queue: str, types: tuple[StateType, ...]) -> list[FlowRun]:
+    return await client.read_flow_runs(
+        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[queue])),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
+        limit=200,
+    )

@@ -31,8 +31,8 @@ def gather_outputs(folder: Path, directory: str, limit_bytes: int) -> tuple[Outp
     total = 0
     for path in found:
         name = _name(path.relative_to(folder).as_posix(), directory)
-        if name in files or total + _size(path) > limit_bytes:
-            left_out.append(name)
+        if name in files or total + _size(path) > limit_bytes or not _is_text(name):
+            left_out.append(name.encode(errors="backslashreplace").decode())
             continue
         total += _size(path)
         with path.open("rb") as content:
@@ -48,6 +48,11 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
+def _is_text(name: str) -> bool:
+    """Whether a file name is UTF-8; another cannot be told in JSON."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def _name(path: str, directory: str) -> str:
     inside = PurePosixPath(path)
     return inside.relative_to(directory).as_posix() if inside.is_relative_to(directory) else path
@@ -58,7 +63,8 @@ def read_metrics(path: Path) -> JsonObject:
     if _size(path) > _METRICS_LIMIT:
         return {}
     try:
-        content: object = json.loads(path.read_bytes())
+        # JSON has no NaN and no infinity, but Python's own writer does: they are kept as the words it writes.
+        content: object = json.loads(path.read_bytes(), parse_constant=str)
     except (ValueError, RecursionError):
         return {}
     if not isinstance(content, dict):

@@ -93,16 +93,17 @@ class MemoryProcess:
         self._tell()
 
     async def run(self, program: Program) -> None:
-        """Run a program to its end; cancelling is a SIGKILL, an exception exit code 1."""
+        """Run a program to its end; an exception is exit code 1."""
         try:
-            self.exit_code = await program(self)
-        except asyncio.CancelledError:
-            self.exit_code = 137
+            self.end(await program(self))
         except Exception as error:  # noqa: BLE001 # whatever a user's program raises is its own end
-            self.log += repr(error).encode()
-            self.exit_code = 1
-        finally:
-            self.ended = datetime.now(UTC).isoformat()
+            self.write(repr(error).encode())
+            self.end(1)
+
+    def end(self, exit_code: int) -> None:
+        """Note the end, once."""
+        if self.ended is None:
+            self.exit_code, self.ended = exit_code, datetime.now(UTC).isoformat()
             self._tell()
 
     def _tell(self) -> None:
@@ -171,6 +172,7 @@ class MemoryTarget:
             await asyncio.wait([task], timeout=grace_s)
             task.cancel()
             await asyncio.wait([task])
+            process.end(137)
 
     async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:
         """Write the program's files into a folder; return the paths left out."""

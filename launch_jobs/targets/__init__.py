@@ -37,6 +37,7 @@ class RunSpec(Frozen):
     gpus: int = 0
     network: str | None = None
     stop_grace_s: float = Field(default=10.0, description="Seconds between the polite and the hard stop.")
+    output_limit_bytes: int | None = Field(default=None, description="Most bytes that `collect` brings home.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,11 @@ class Target(Protocol):
         """End the attempt's whole process tree: politely, then hard after the grace. Returns when it is over."""
         ...
 
-    async def collect(self, place: Place, spec: RunSpec, into: Path) -> None:
-        """Copy an exited attempt's outputs (`output_dir`, and `collect` under `root`) into a folder."""
+    async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:
+        """Copy an exited attempt's outputs (`output_dir`, and `collect` under `root`) into a folder.
+
+        Returns the paths left out: links, devices, and what is over `output_limit_bytes`.
+        """
         ...
 
     async def remove(self, place: Place) -> None:

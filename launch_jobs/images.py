@@ -1,0 +1,95 @@
+"""From a job version to its image: plan it, find it built, or check the source out and build it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launch_jobs.build import Builder, BuildPlan
+from launch_jobs.build.options import build_options
+from launch_jobs.build.plan import base_reference, plan
+from launch_jobs.build.reference import ImageRef
+from launch_jobs.errors import BadInput
+from launch_jobs.job import ImageSource, JobVersion, Source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from launch_jobs.settings import LaunchSettings
+    from launch_jobs.store.jobs import JobStore
+
+
+def docker_builder(settings: LaunchSettings) -> Builder:
+    """The builder of this machine's Docker Engine."""
+    from launch_jobs.build.docker import DockerBuilder
+
+    return DockerBuilder(network=settings.build_network)
+
+
+def ready_image(source: Source) -> str | None:
+    """What an engine is asked to run for an image source: pinned as far as its capture could; None for other sources."""
+    if not isinstance(source, ImageSource):
+        return None
+    if source.digest:
+        return f"{ImageRef.parse(source.reference).repository}@{source.digest}"
+    return source.image_id or source.reference
+
+
+@asynccontextmanager
+async def checked_out(version: JobVersion, store: JobStore) -> AsyncGenerator[Path]:
+    """A temporary folder that holds a version's source tree."""
+    from launch_jobs.capture.source import checkout
+
+    with tempfile.TemporaryDirectory(prefix="launch-source-") as folder:
+        tree = Path(folder) / "source"
+        await asyncio.to_thread(checkout, version, store, tree)
+        yield tree
+
+
+async def plan_image(
+    version: JobVersion, store: JobStore, settings: LaunchSettings, builder: Builder, *, base_image: str | None = None
+) -> BuildPlan:
+    """What would be built for a job version.
+
+    Args:
+        version: a job with a source tree.
+        store: has its source, which is read where the job brings its own Dockerfile.
+        settings: base image, index, certificates.
+        builder: says what the base image is now.
+        base_image: the queue's, before the settings'.
+
+    Raises:
+        BadInput: the job is a ready image, or its base image does not exist.
+        Unavailable: the engine does not answer.
+    """
+    job = version.job
+    if isinstance(job.source, ImageSource):
+        raise BadInput(f"{version.label} is a ready image ({job.source.reference})", do="There is nothing to build")
+    options = build_options(settings, base_image=base_image)
+    own = None
+    if job.dockerfile:
+        async with checked_out(version, store) as tree:
+            own = (tree / job.dockerfile).read_text()
+    base = await builder.resolve_base(base_reference(job, options, own_dockerfile=own))
+    return plan(job, base, options, own_dockerfile=own)
+
+
+async def build_planned(
+    what: BuildPlan, version: JobVersion, store: JobStore, builder: Builder, say: Callable[[str], None]
+) -> str:
+    """The id of a planned image: found, or built now.
+
+    Raises:
+        BuildError: a step failed.
+    """
+    found = await builder.find(what.tag)
+    if found is not None:
+        say(f"Image {what.tag} is built already")
+        return found
+    say(f"Building image {what.tag}")
+    async with checked_out(version, store) as tree:
+        return await builder.build(what, tree, say)

@@ -1,0 +1,180 @@
+"""One attempt of a process queue as a folder: made once, told by its supervisor, judged with the kernel's help."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from launch_jobs.errors import Refused, Unavailable
+from launch_jobs.targets import AttemptStatus
+from launch_jobs.targets.supervisor import Order, Report, start_ticks
+
+_LINE = 16 * 1024
+_READ = 256 * 1024
+
+
+class Contents(Order):
+    """What `spec.json` holds: the supervisor's order, and whose it is."""
+
+    labels: dict[str, str]
+    output_dir: str
+
+
+def create(folder: Path, contents: Contents) -> AttemptStatus:
+    """Make the folder, complete, under its deterministic name; whoever comes second adopts it.
+
+    Raises:
+        Refused: the folder belongs to another run or attempt.
+        Unavailable: it cannot be written.
+    """
+    try:
+        if not folder.exists():
+            _publish(folder, json.dumps(contents))
+        if _contents(folder)["labels"] != contents["labels"]:
+            raise Refused(f"{folder} belongs to another run or attempt", do="Remove it if you know that it is done")
+        Path(contents["output_dir"]).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot write {folder}: {error.strerror}", do="Mend LAUNCH_JOBS_HOME") from error
+    return status(folder) or AttemptStatus("created")
+
+
+def _publish(folder: Path, text: str) -> None:
+    """Renaming onto a folder that is not empty fails: of several agents one wins, and no half folder is ever seen."""
+    new = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    new.mkdir(parents=True, mode=0o700)
+    try:
+        replace(new / "spec.json", text)
+        new.rename(folder)
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)
+        if not (folder / "spec.json").exists():
+            raise
+
+
+def status(folder: Path) -> AttemptStatus | None:
+    """What the folder says, and, where its supervisor is gone without a word, what the kernel says."""
+    if not folder.exists():
+        return None
+    report = _report(folder)
+    if report.get("state") != "exited" and not (folder / "started").exists():
+        return AttemptStatus("created")
+    if report.get("state") != "exited" and not _is_supervised(folder):
+        report = _report(folder)  # it may have ended since
+        if report.get("state") != "exited" and not _survivors(folder):
+            lost = "its supervisor was killed, or the host restarted"
+            return AttemptStatus("exited", started=report.get("started"), error=lost)
+    if report.get("state") != "exited":
+        return AttemptStatus("running", started=report.get("started"))
+    return AttemptStatus(
+        "exited",
+        exit_code=report.get("exit_code"),
+        started=report.get("started"),
+        ended=report.get("ended"),
+        error=report.get("error", ""),
+    )
+
+
+def ask_to_stop(folder: Path, grace_s: float) -> None:
+    """Tell the supervisor to end the program; it looks ten times a second."""
+    replace(folder / "stop", str(max(0.0, grace_s)))
+
+
+def is_running(folder: Path) -> bool:
+    """Whether something of the attempt lives; what has no supervisor any more is killed."""
+    now = status(folder)
+    if not now or now.state != "running":
+        return False
+    if not _is_supervised(folder):
+        for pid in _survivors(folder):
+            _kill(pid)
+    return True
+
+
+def read_log(folder: Path, offset: int, *, over: bool) -> bytes:
+    """The next whole lines from byte `offset` on; an unfinished one only if it is long, or nothing follows (`over`)."""
+    try:
+        with (folder / "log").open("rb") as file:
+            file.seek(offset)
+            data = file.read(_READ)
+    except FileNotFoundError:
+        return b""
+    whole = data.rfind(b"\n") + 1
+    return data[:whole] if whole else data if over or len(data) >= _LINE else b""
+
+
+def remove(folder: Path) -> None:
+    """Remove the folder; it is moved away first, so that nobody ever sees half of it."""
+    gone = folder.parent / f".gone.{uuid.uuid4().hex}"
+    try:
+        folder.rename(gone)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(gone, onerror=_make_removable)
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a file atomically."""
+    new = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
+    new.write_text(text)
+    new.replace(file)
+
+
+def _report(folder: Path) -> Report:
+    try:
+        return cast("Report", json.loads((folder / "status.json").read_text()))
+    except FileNotFoundError:
+        return {}
+
+
+def _contents(folder: Path) -> Contents:
+    return cast("Contents", json.loads((folder / "spec.json").read_text()))
+
+
+def _is_supervised(folder: Path) -> bool:
+    """Whether a supervisor lives: it holds the lock as long."""
+    try:
+        with (folder / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _survivors(folder: Path) -> list[int]:
+    """Processes of an attempt whose supervisor is dead: its program, and all with its output folder in their env."""
+    try:
+        mark = b"LAUNCH_OUTPUT_DIR=" + os.fsencode(_contents(folder)["output_dir"])
+    except FileNotFoundError:
+        return []
+    report = _report(folder)
+    found = {report["pid"]} if "pid" in report and start_ticks(report["pid"]) == report.get("ticks") else set[int]()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.add(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return sorted(found)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _make_removable(remove: Callable[..., object], path: str, _error: object) -> None:
+    """A program may have taken its own folders' write permission away."""
+    Path(path).parent.chmod(0o700)
+    Path(path).chmod(0o700)
+    remove(path)

@@ -1,0 +1,121 @@
+"""What a queue may decide about a container or a process: the job variables, their types and their bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from launch_jobs.job import Frozen
+from launch_jobs.targets.quantity import QUANTITY, parse_quantity
+
+Quantity = Annotated[str, StringConstraints(pattern=QUANTITY)]
+"""A size in bytes as Kubernetes writes it, e.g. `2Gi`."""
+
+
+def _enough_memory(text: str) -> str:
+    if parse_quantity(text) < _LEAST_MEMORY:
+        raise ValueError("a container needs at least 6Mi")
+    return text
+
+
+Memory = Annotated[Quantity, AfterValidator(_enough_memory)]
+"""A `Quantity` that Docker Engine takes as a limit; to it 0 would mean no limit at all."""
+
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+_YEAR_S = 31_536_000
+_LEAST_MEMORY = 6 << 20
+
+
+class ProcessConfiguration(Frozen):
+    """Job variables of a `launch-process` queue: the program runs on the agent's own host, isolated by nothing."""
+
+    work_pool_type: ClassVar[str] = "launch-process"
+
+    command: tuple[str, ...] | None = Field(
+        default=None, title="Command", description="Argument vector that replaces the job's own; null: the job's own."
+    )
+    env: dict[EnvName, str] = Field(
+        default_factory=dict,
+        title="Environment variables",
+        description="Set for the program. Names that begin with LAUNCH_ or PREFECT_ are refused.",
+        json_schema_extra={"additionalProperties": False},
+    )
+    timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=_YEAR_S,
+        allow_inf_nan=False,
+        title="Time limit",
+        description="Most seconds a run may take; null: no limit.",
+    )
+    stop_grace_seconds: float = Field(
+        default=10,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        title="Grace",
+        description="Seconds between the polite stop (SIGTERM) and the hard one (SIGKILL).",
+    )
+    output_limit: Quantity = Field(
+        default="1Gi", title="Output limit", description="Most bytes of outputs kept from one attempt, e.g. 1Gi."
+    )
+
+    @property
+    def output_limit_bytes(self) -> int:
+        """Most bytes of outputs kept."""
+        return parse_quantity(self.output_limit)
+
+
+class DockerConfiguration(ProcessConfiguration):
+    """Job variables of a `launch-docker` queue. There is no way in it to a privilege, a mount or a host namespace."""
+
+    work_pool_type: ClassVar[str] = "launch-docker"
+
+    image: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        title="Image",
+        description="A ready image to run instead of building one; null: build the job's image.",
+    )
+    base_image: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        title="Base image",
+        description="Base of the generated image; null: the job's, then the agent's setting.",
+    )
+    cpus: float | None = Field(
+        default=None,
+        gt=0,
+        le=256,
+        allow_inf_nan=False,
+        title="CPUs",
+        description="CPU time of that many processors; null: no limit.",
+    )
+    memory: Memory | None = Field(
+        default=None, title="Memory", description="Memory limit, e.g. 512Mi or 2Gi (no swap); null: no limit."
+    )
+    gpus: int = Field(default=0, ge=0, le=16, title="GPUs", description="NVIDIA GPUs given to the container.")
+    shm_size: Memory | None = Field(
+        default=None, title="Shared memory", description="Size of /dev/shm, e.g. 1Gi; null: the engine's (64Mi)."
+    )
+    network: Literal["bridge", "none"] = Field(
+        default="bridge", title="Network", description="bridge: out to the network; none: no network at all."
+    )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory limit in bytes."""
+        return None if self.memory is None else parse_quantity(self.memory)
+
+    @property
+    def shm_bytes(self) -> int | None:
+        """The size of /dev/shm in bytes."""
+        return None if self.shm_size is None else parse_quantity(self.shm_size)
+
+
+CONFIGURATIONS: dict[str, type[ProcessConfiguration]] = {"docker": DockerConfiguration, "process": ProcessConfiguration}
+"""What a queue of each type can be told."""

@@ -1,0 +1,191 @@
+"""The calls a container's life takes, each idempotent. They block: run them in a thread."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, Field
+
+from launch_jobs.engine import Engine, EngineConflict, EngineRefused, errors
+from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
+from launch_jobs.targets import AttemptStatus, RunSpec
+from launch_jobs.targets.outputs import OutputFolder, keep_archive
+from launch_jobs.targets.render import LABEL_PREFIX, container_body
+
+_SHELL_CODES = frozenset({126, 127})
+
+
+class ContainerState(BaseModel):
+    """The part `State` of what the engine tells of a container."""
+
+    status: str = Field(alias="Status")
+    exit_code: int = Field(alias="ExitCode")
+    out_of_memory: bool = Field(default=False, alias="OOMKilled")
+    error: str = Field(default="", alias="Error")
+    started: str = Field(alias="StartedAt")
+    finished: str = Field(alias="FinishedAt")
+
+
+class _Config(BaseModel):
+    labels: dict[str, str] | None = Field(alias="Labels")
+
+
+class Container(BaseModel):
+    """What the engine tells of a container, as far as we ask."""
+
+    state: ContainerState = Field(alias="State")
+    config: _Config = Field(alias="Config")
+
+
+class Containers:
+    """The containers of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def create(self, spec: RunSpec) -> bool:
+        """Create the container; whether it was us. When the engine's answer is lost, asking again tells.
+
+        Raises:
+            BadInput: the image does not exist, or the engine refuses the body.
+        """
+        for is_last in (False, True):
+            try:
+                with errors():
+                    self._engine.create_container_from_config(container_body(spec), spec.name)
+            except EngineConflict:
+                return False
+            except NotFound as error:
+                raise BadInput(f"the Docker Engine has no image {spec.image!r}", do="Build or pull it first") from error
+            except Unavailable:
+                if is_last:
+                    raise
+            else:
+                return True
+        return False
+
+    def start(self, spec: RunSpec) -> None:
+        """Give the container its empty output folder and start it.
+
+        Raises:
+            BadInput: the engine has no GPUs to give. Other failures of the start are in the container's status.
+        """
+        with errors():
+            self._engine.put_archive(spec.name, "/", _folder_archive(spec.output_dir))
+        try:
+            with errors():
+                self._engine.start(spec.name)
+        except EngineConflict:
+            return
+        except (Unavailable, EngineRefused) as error:
+            if spec.gpus and "device driver" in str(error):
+                self.remove(spec.name)
+                raise BadInput(
+                    f"this engine has no GPU to give: {error}", do="Set the job variable gpus to 0"
+                ) from error
+            container = self.inspect(spec.name)
+            if container is None or status_of(container.state).state == "created":
+                raise
+
+    def inspect(self, name: str) -> Container | None:
+        """What the engine tells of a container; None if there is none.
+
+        Raises:
+            Refused: somebody else made it.
+        """
+        try:
+            with errors():
+                document = self._engine.inspect_container(name)
+        except NotFound:
+            return None
+        container = Container.model_validate(document)
+        if LABEL_PREFIX + "run" not in (container.config.labels or {}):
+            raise Refused(f"the container {name} is none of ours", do="Rename or remove it")
+        return container
+
+    def kill(self, name: str, signal: str) -> None:
+        """Send a signal; nobody there is no error."""
+        with suppress(NotFound, EngineConflict), errors():  # it ended meanwhile
+            self._engine.kill(name, signal)
+
+    def remove(self, name: str) -> None:
+        """Kill and remove, anonymous volumes too; nothing there is no error."""
+        with suppress(NotFound, EngineConflict), errors():  # it is gone, or going
+            self._engine.remove_container(name, v=True, force=True)
+
+    def collect(self, name: str, spec: RunSpec, into: Path) -> tuple[str, ...]:
+        """Copy outputs into a folder; return the paths left out."""
+        outputs = OutputFolder(into, spec.output_limit_bytes)
+        self._collect_path(outputs, name, PurePosixPath(spec.output_dir), None)
+        for path in spec.collect:
+            self._collect_path(outputs, name, PurePosixPath(spec.root or "/") / path, PurePosixPath(path).parent)
+        return outputs.left_out
+
+    def _collect_path(self, outputs: OutputFolder, name: str, path: PurePosixPath, keep: PurePosixPath | None) -> None:
+        """Keep what is at a path under the folder `keep`, or, if that is None, only what is in it."""
+        try:
+            with errors():
+                archive, _ = self._engine.get_archive(name, str(path))
+        except NotFound:
+            return
+        chunks = _stepwise(archive)
+        keep_archive(outputs, chunks, keep or PurePosixPath(), strip=1 if keep is None else 0)
+        for _ in chunks:  # the rest of the stream, so that its connection can be used again
+            pass
+
+
+def status_of(state: ContainerState) -> AttemptStatus:
+    """What a container's state means for its attempt.
+
+    A container whose start failed stays in `created` for the engine; for us it ended, by 127 (no such command) or 126
+    (it cannot be executed) as a shell says it, or by nothing of the program's doing.
+    """
+    started = _time(state.started)
+    if state.status in {"running", "paused", "restarting"}:
+        return AttemptStatus("running", started=started)
+    if not started:
+        if state.status == "created" and not state.error:
+            return AttemptStatus("created")
+        code = state.exit_code if state.exit_code in _SHELL_CODES else None
+        return AttemptStatus("exited", exit_code=code, error=state.error)
+    ended = _time(state.finished)
+    return AttemptStatus(
+        "exited",
+        exit_code=state.exit_code,
+        out_of_memory=state.out_of_memory,
+        started=started,
+        # Two programs stamp these: of a short run the engine may tell an end before the start.
+        ended=ended and max(started, ended),
+        error=state.error,
+    )
+
+
+def _time(stamp: str) -> str | None:
+    """A time of the engine's, in the form that all our times have; its zero time means never."""
+    if not stamp or stamp.startswith("0001-"):
+        return None
+    return datetime.fromisoformat(stamp).astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _folder_archive(path: str) -> bytes:
+    """A tar with one empty folder in which any user of the image may write."""
+    folder = tarfile.TarInfo(path.lstrip("/"))
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        tar.addfile(folder)
+    return data.getvalue()
+
+
+def _stepwise(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    while True:
+        with errors():
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk

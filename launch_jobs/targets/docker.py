@@ -1,0 +1,185 @@
+"""Runs attempts as containers of a Docker Engine: one container an attempt, named after it, started once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from launch_jobs.engine import Engine, connect, engine_id
+from launch_jobs.errors import NotFound, Refused, Unavailable
+from launch_jobs.run import Place
+from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
+from launch_jobs.targets.container_log import LogReader
+from launch_jobs.targets.containers import Containers, status_of
+
+T = TypeVar("T")
+
+_CALLS, _FOLLOWERS = 32, 256
+_CREATOR_S = 5.0
+_KILL_S = 30.0
+_QUICK_S, _SLOW_S = 0.05, 0.5
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+
+
+class DockerTarget:
+    """The target of `launch-docker` queues.
+
+    Args:
+        connect: makes the connection to the engine, when it is first needed.
+    """
+
+    def __init__(self, connect: Callable[[], Engine] = connect) -> None:
+        self._connect = connect
+        self._connecting = threading.Lock()
+        self._connection: Engine | None = None
+        self._engine_id = ""
+        # Threads of our own: an engine that hangs must not use up those of the event loop.
+        self._calls = ThreadPoolExecutor(_CALLS, "docker-call")
+        self._followers = ThreadPoolExecutor(_FOLLOWERS, "docker-log")
+
+    def close(self) -> None:
+        """Let threads and connection go."""
+        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._followers.shutdown(wait=False, cancel_futures=True)
+        if self._connection:
+            self._connection.close()
+
+    async def place(self, name: str) -> Place:
+        """Where a container of this name would live on this engine."""
+        if not self._engine_id:
+            self._engine_id = await self._call(lambda: engine_id(self._engine()))
+        return Place(kind="docker", host=self._engine_id, name=name)
+
+    async def ensure(self, spec: RunSpec) -> AttemptStatus:
+        """Create the container if its name is free, else adopt it; start it only from state `created`.
+
+        Raises:
+            BadInput: the image does not exist, or the engine refuses the spec; says why.
+            Refused: the name belongs to a container of another run or attempt.
+        """
+        place = await self.place(spec.name)
+        is_ours = await self._call(lambda: Containers(self._engine()).create(spec))
+        status = await self._adopted(place, spec, 0 if is_ours else _CREATOR_S)
+        if status.state != "created":
+            return status
+        await self._call(lambda: Containers(self._engine()).start(spec))
+        return await self._adopted(place, spec, 0)
+
+    async def status(self, place: Place) -> AttemptStatus | None:
+        """What is there now; None if nothing is."""
+        name = await self._name_of(place)
+        container = await self._call(lambda: Containers(self._engine()).inspect(name))
+        return status_of(container.state) if container else None
+
+    async def logs(self, place: Place, since: str | None) -> AsyncIterator[LogChunk]:
+        """Output from `since` until the container ends; a stream that breaks is taken up where it broke."""
+        failures, is_over = 0, False
+        while not is_over:
+            try:
+                status = await self.status(place)
+                is_over = status is None or status.state == "exited"
+                if status is None or status.state == "created":
+                    await asyncio.sleep(_QUICK_S)
+                    continue
+                # Once more when it has ended: an engine may end a stream before the program's last words.
+                async for chunk in self._read_log(place.name, since, follow=not is_over):
+                    since, failures = chunk.offset, 0
+                    yield chunk
+            except Unavailable:
+                is_over = False
+                if failures == len(_PAUSES_S):
+                    raise
+                await asyncio.sleep(_PAUSES_S[failures])
+                failures += 1
+
+    async def stop(self, place: Place, grace_s: float) -> None:
+        """End the container: SIGTERM to its program, after the grace SIGKILL to all; returns when none of it runs.
+
+        Raises:
+            Unavailable: the engine cannot end it.
+        """
+        name = await self._name_of(place)
+        for signal, patience_s in (("SIGTERM", max(0.0, grace_s)), ("SIGKILL", _KILL_S)):
+            status = await self.status(place)
+            if not status or status.state != "running":
+                return
+            await self._call(lambda signal=signal: Containers(self._engine()).kill(name, signal))
+            if await self._ends(place, patience_s):
+                return
+        raise Unavailable(f"the container {name} does not end", do="Look at the Docker Engine's log")
+
+    async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:
+        """Copy an exited container's outputs into a folder; return the paths left out (links, over the limit).
+
+        Raises:
+            NotFound: the container is gone.
+        """
+        if await self.status(place) is None:
+            raise NotFound(f"{place} is gone, and its outputs with it")
+        return await self._call(lambda: Containers(self._engine()).collect(place.name, spec, into))
+
+    async def remove(self, place: Place) -> None:
+        """Remove the container with its anonymous volumes. Nothing there is no error."""
+        if await self.status(place) is None:
+            return
+        await self._call(lambda: Containers(self._engine()).remove(place.name))
+        async with asyncio.timeout(_KILL_S):
+            while await self.status(place):  # noqa: ASYNC110 # somebody else's removal goes on
+                await asyncio.sleep(_QUICK_S)
+
+    async def _adopted(self, place: Place, spec: RunSpec, patience_s: float) -> AttemptStatus:
+        """The status of a container that must be ours; one that another agent created gets the time to be started."""
+        deadline = asyncio.get_running_loop().time() + patience_s
+        while True:
+            container = await self._call(lambda: Containers(self._engine()).inspect(place.name))
+            if container is None:
+                raise Unavailable(f"{place} was removed by somebody else", do="Try again")
+            if not (spec.labels.items() <= (container.config.labels or {}).items()):
+                raise Refused(f"{place} belongs to another run or attempt", do="Remove it if you know that it is done")
+            status = status_of(container.state)
+            if status.state != "created" or asyncio.get_running_loop().time() >= deadline:
+                return status
+            await asyncio.sleep(_QUICK_S)
+
+    async def _ends(self, place: Place, patience_s: float) -> bool:
+        """Whether the container ends in that many seconds."""
+        pause, deadline = _QUICK_S, asyncio.get_running_loop().time() + patience_s
+        while True:
+            status = await self.status(place)
+            if not status or status.state != "running":
+                return True
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return False
+            await asyncio.sleep(min(pause, left))
+            pause = min(_SLOW_S, pause * 1.5)
+
+    async def _read_log(self, name: str, since: str | None, *, follow: bool) -> AsyncIterator[LogChunk]:
+        reader = LogReader(since)
+        loop = asyncio.get_running_loop()
+        thread = loop.run_in_executor(self._followers, lambda: reader.run(self._engine(), name, follow=follow))
+        try:
+            while chunk := await reader.take():
+                yield chunk
+            await thread
+        finally:
+            reader.close()
+
+    async def _name_of(self, place: Place) -> str:
+        """The name of a place on this engine; a container elsewhere must never look absent."""
+        if place != await self.place(place.name):
+            raise Unavailable(f"{place} is on another engine than {self._engine_id}")
+        return place.name
+
+    def _engine(self) -> Engine:
+        """The connection; blocks when it is first made."""
+        with self._connecting:
+            self._connection = self._connection or self._connect()
+            return self._connection
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._calls, work)

@@ -1,0 +1,194 @@
+"""From an attempt and its configuration to what a target is asked for. Pure: it can be printed and compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from launch_jobs.errors import BadInput
+from launch_jobs.job import JsonObject
+from launch_jobs.names import attempt_name, canonical_json
+from launch_jobs.targets import RunSpec
+from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
+from launch_jobs.targets.env import check_env, check_exec
+
+LABEL_PREFIX = "org.launch-jobs."
+CONTAINER_OUTPUT_DIR = "/launch/outputs"
+PIDS_LIMIT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a run, before it is rendered for a target.
+
+    Attributes:
+        run_id: the flow run's id.
+        number: of the attempt, from 1.
+        job: the job's reference, `name@sha256:…`.
+        queue: name of the launch queue.
+        image: Docker: reference or id of the image to run. Process: folder of the virtual environment, or empty.
+        command: argument vector with the parameters already in it; empty: the image's own.
+        directory: absolute working directory; None: the image's own.
+        root: absolute path of the source root (Process: of the attempt's own checkout); None for ready images.
+        env: the submitter's variables.
+        parameters: effective hyperparameters.
+        collect: paths relative to `root` that are outputs too.
+    """
+
+    run_id: str
+    number: int
+    job: str
+    queue: str
+    image: str
+    command: tuple[str, ...] = ()
+    directory: str | None = None
+    root: str | None = None
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    parameters: JsonObject = field(default_factory=JsonObject)
+    collect: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The deterministic name of container or folder."""
+        return attempt_name(self.run_id, self.number)
+
+
+def render_docker(attempt: Attempt, configuration: DockerConfiguration) -> RunSpec:
+    """What the Docker target is asked for.
+
+    Raises:
+        BadInput: command, variables or paths that no program can get.
+        Refused: a reserved environment variable.
+    """
+    return RunSpec(
+        name=attempt.name,
+        image=attempt.image,
+        command=attempt.command,
+        directory=attempt.directory,
+        env=_env(attempt, configuration, CONTAINER_OUTPUT_DIR, configuration.gpus),
+        labels=_labels(attempt),
+        output_dir=CONTAINER_OUTPUT_DIR,
+        collect=_inside(attempt.collect),
+        root=attempt.root,
+        cpus=configuration.cpus,
+        memory_bytes=configuration.memory_bytes,
+        shm_bytes=configuration.shm_bytes,
+        gpus=configuration.gpus,
+        network=configuration.network,
+        stop_grace_s=configuration.stop_grace_seconds,
+        output_limit_bytes=configuration.output_limit_bytes,
+    )
+
+
+def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder: str) -> RunSpec:
+    """What the process target is asked for.
+
+    Args:
+        attempt: with a command; its `root` is a checkout of its own, which the program may write in.
+        configuration: of the queue and the run.
+        folder: the attempt's folder, as `ProcessTarget.folder` names it.
+
+    Raises:
+        BadInput: no command or source; command, variables or paths that no program can get.
+        Refused: a reserved environment variable.
+    """
+    if not attempt.command or attempt.root is None:
+        raise BadInput("a process queue runs a command in a source tree, not a ready image", do="Use a docker queue")
+    output_dir = str(PurePosixPath(folder) / "outputs")
+    return RunSpec(
+        name=attempt.name,
+        image=attempt.image,
+        command=attempt.command,
+        directory=attempt.directory or attempt.root,
+        source=attempt.root,
+        env=_env(attempt, configuration, output_dir, 0),
+        labels=_labels(attempt),
+        output_dir=output_dir,
+        collect=_inside(attempt.collect),
+        root=attempt.root,
+        stop_grace_s=configuration.stop_grace_seconds,
+        output_limit_bytes=configuration.output_limit_bytes,
+    )
+
+
+def container_body(spec: RunSpec) -> JsonObject:
+    """The exact body of the Docker Engine's container-create call: nothing of a submitter's is left to choose."""
+    limits: JsonObject = {}
+    if spec.memory_bytes is not None:
+        limits |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
+    if spec.cpus is not None:
+        limits["NanoCpus"] = round(spec.cpus * 1_000_000_000)
+    if spec.shm_bytes is not None:
+        limits["ShmSize"] = spec.shm_bytes
+    if spec.gpus:
+        limits["DeviceRequests"] = [{"Driver": "", "Count": spec.gpus, "Capabilities": [["gpu"]], "Options": {}}]
+    body: JsonObject = {
+        "Image": spec.image,
+        "Env": [f"{name}={value}" for name, value in sorted(spec.env.items())],
+        "Labels": dict(spec.labels),
+        "AttachStdin": False,
+        "AttachStdout": False,
+        "AttachStderr": False,
+        "OpenStdin": False,
+        "Tty": False,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host_config(spec.network or "bridge") | limits,
+    }
+    if spec.command:
+        body |= {"Entrypoint": list(spec.command), "Cmd": []}
+    if spec.directory is not None:
+        body["WorkingDir"] = spec.directory
+    if spec.user is not None:
+        body["User"] = spec.user
+    return body
+
+
+def _host_config(network: str) -> JsonObject:
+    return {
+        "AutoRemove": False,
+        "Binds": [],
+        "CapDrop": ["ALL"],
+        "CgroupnsMode": "private",
+        "Init": True,
+        "IpcMode": "private",
+        # No max-size: the driver drops old lines with it, and the store keeps the whole log.
+        "LogConfig": {"Type": "json-file", "Config": {}},
+        "NetworkMode": network,
+        "PidsLimit": PIDS_LIMIT,
+        "Privileged": False,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "SecurityOpt": ["no-new-privileges"],
+    }
+
+
+def _labels(attempt: Attempt) -> dict[str, str]:
+    values = {"run": attempt.run_id, "attempt": str(attempt.number), "job": attempt.job, "queue": attempt.queue}
+    return {LABEL_PREFIX + name: value for name, value in values.items()}
+
+
+def _env(attempt: Attempt, configuration: ProcessConfiguration, output_dir: str, gpus: int) -> dict[str, str]:
+    """The queue's variables, over them the submitter's, over them ours (whose names the others cannot have)."""
+    theirs = {**configuration.env, **attempt.env}
+    check_env(theirs, gpus=gpus)
+    env = {
+        **theirs,
+        "LAUNCH_RUN_ID": attempt.run_id,
+        "LAUNCH_ATTEMPT": str(attempt.number),
+        "LAUNCH_JOB": attempt.job,
+        "LAUNCH_QUEUE": attempt.queue,
+        "LAUNCH_OUTPUT_DIR": output_dir,
+        "LAUNCH_PARAMETERS": canonical_json(attempt.parameters).decode(),
+    }
+    check_exec(attempt.command, env)
+    if attempt.command and not attempt.command[0]:
+        raise BadInput("the command is empty", do="Name a program")
+    return env
+
+
+def _inside(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths that stay inside the source root."""
+    for path in paths:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts or "\0" in path:
+            raise BadInput(f"{path[:80]!r} is no path inside the source tree")
+    return paths

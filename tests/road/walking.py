@@ -1,0 +1,130 @@
+"""The walking road under test: a real Prefect server, real agents as processes, a store and queues of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from launch_jobs.capture.source import snapshot_source
+from launch_jobs.client import connect
+from launch_jobs.job import Entrypoint, Inputs, Job, JobVersion, Overrides
+from launch_jobs.local.connection import Connection
+from launch_jobs.queue import create_queue, delete_queue
+from launch_jobs.run import RunInfo
+from launch_jobs.runs import show_run
+from launch_jobs.store.jobs import JobStore, open_store
+from launch_jobs.submit import Submission, submit
+
+LIMIT_S = 120.0
+
+
+@dataclass
+class Agent:
+    """A `launch agent` process."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Send a signal; how many seconds the process took to end."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(30)
+        return time.monotonic() - started
+
+
+@dataclass
+class Road:
+    """One user's machine: a home folder, its store, the shared server, and queues of its own."""
+
+    home: Path
+    store: JobStore
+    agents: list[Agent] = field(default_factory=list[Agent])
+    queues: list[str] = field(default_factory=list[str])
+
+    def job(self, script: str, name: str = "script", inputs: Inputs | None = None) -> JobVersion:
+        """A job that runs a shell script."""
+        folder = self.home / "code" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        (folder / "run.sh").write_text(script)
+        with snapshot_source(folder, self.store) as snapshot:
+            entrypoint = Entrypoint(argv=("sh", "run.sh"))
+            job = Job(source=snapshot.source, entrypoint=entrypoint, inputs=inputs or Inputs())
+            return self.store.add(name, job, snapshot.origin)
+
+    async def queue(self, queue_type: str, **options: int) -> str:
+        """A new queue of the test's own."""
+        name = f"{queue_type}-{uuid.uuid4().hex[:8]}"
+        await create_queue(name, queue_type, limit=options.get("limit"))
+        self.queues.append(name)
+        return name
+
+    def agent(self, *arguments: str) -> Agent:
+        """Start an agent on this machine."""
+        log = self.home / f"agent-{len(self.agents)}.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "launch_jobs", "agent", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "LAUNCH_JOBS_HOME": str(self.home)},
+                cwd=self.home,
+            )
+        self.agents.append(Agent(process, log))
+        return self.agents[-1]
+
+    async def submit(self, version: JobVersion, queue: str, **overrides: object) -> str:
+        """Submit a run; its id."""
+        submission = Submission(job=version.reference, queue=queue, overrides=Overrides.of(**overrides))
+        return str((await submit(submission, self.store)).id)
+
+    async def until(self, run: str, what: Callable[[RunInfo], object]) -> RunInfo:
+        """Wait until something holds of a run."""
+        deadline = time.monotonic() + LIMIT_S
+        while True:
+            info = await show_run(run, self.store)
+            if what(info):
+                return info
+            assert time.monotonic() < deadline, f"still {info.state} ({info.reason}); agents said: {self.agents_said()}"
+            await asyncio.sleep(0.2)
+
+    async def end(self, run: str) -> RunInfo:
+        """Wait until a run is over."""
+        return await self.until(run, lambda info: info.state.is_final)
+
+    def agents_said(self) -> str:
+        """The tail of every agent's log."""
+        return "\n".join(agent.log.read_text()[-3000:] for agent in self.agents)
+
+
+@pytest.fixture
+def settings_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("LAUNCH_JOBS_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+async def road(connected: Connection, settings_here: Path) -> AsyncGenerator[Road]:
+    """A user's machine; its agents and queues are gone after the test."""
+    del connected
+    road = Road(settings_here, open_store((settings_here / "store").as_uri()))
+    yield road
+    for agent in road.agents:
+        if agent.process.poll() is None:
+            agent.stop(signal.SIGKILL)
+    for queue in road.queues:
+        await delete_queue(queue)
