@@ -46,6 +46,9 @@ def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> Jso
     worst = min(errors, key=lambda error: [str(part) for part in error.absolute_path], default=None)
     if worst is not None:
         raise _refusal(properties, worst)
+    for name, value in complete.items():
+        if value == "--" or (isinstance(value, list) and "--" in value):
+            raise BadInput(f"parameter {name!r}: argparse drops the value '--'", do="Use another one")
     return complete
 
 

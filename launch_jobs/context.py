@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import uuid4
 
+from launch_jobs.docker_access import DockerAccess
 from launch_jobs.errors import BadInput
 from launch_jobs.job import JsonObject
 from launch_jobs.settings import LaunchSettings
@@ -37,6 +38,7 @@ class LaunchContext:
         settings: this machine's.
         store: the job store.
         target: where the attempt runs.
+        docker: the engine that images are built on.
         variables: job variables, the deployment's and then the submitter's.
         attempt: counted by us from 1.
         record: writes labels on the flow run, in one call.
@@ -50,6 +52,7 @@ class LaunchContext:
     settings: LaunchSettings
     store: JobStore
     target: Target
+    docker: DockerAccess = field(default_factory=DockerAccess)
     variables: tuple[JsonObject, ...] = ()
     attempt: int = 1
     record: Callable[[Labels], Awaitable[None]] = _record_nothing
@@ -76,13 +79,13 @@ def current_context(run: str | None, settings: Callable[[], LaunchSettings]) -> 
             template=base_job_template(ProcessConfiguration),
             settings=here,
             store=open_store(here.store_url),
-            target=make_target("process", here),
+            target=make_target("process", here, DockerAccess()),
         )
         enter_context(context)
     return context
 
 
-def make_target(kind: str, settings: LaunchSettings) -> Target:
+def make_target(kind: str, settings: LaunchSettings, access: DockerAccess) -> Target:
     """The target of a queue type on this machine.
 
     Raises:
@@ -90,9 +93,10 @@ def make_target(kind: str, settings: LaunchSettings) -> Target:
         Unavailable: its infrastructure does not answer.
     """
     if kind == "docker":
+        from launch_jobs.engine import connect
         from launch_jobs.targets.docker import DockerTarget
 
-        return DockerTarget()
+        return DockerTarget(lambda: connect(access.base_url, login=access.login))
     if kind == "process":
         from launch_jobs.targets.process import ProcessTarget
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from launch_jobs.errors import LaunchError, NotFound
 from launch_jobs.settings import LaunchSettings
@@ -92,10 +93,10 @@ def _database(settings: LaunchSettings) -> Check:
 
 
 def _store(settings: LaunchSettings) -> Check:
-    scheme, _, path = settings.store_url.partition("://")
-    if scheme != "file":
+    url = urlsplit(settings.store_url)
+    if url.scheme != "file":
         return Check("store", None, f"{settings.store_url}: not checked here", "")
-    folder = Path(path)
+    folder = Path(unquote(url.path))
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     with tempfile.NamedTemporaryFile(dir=nearest, prefix=".launch-doctor-") as file:
         file.write(b"doctor")

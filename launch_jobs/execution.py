@@ -105,7 +105,7 @@ async def prepare(context: LaunchContext, resolved: Resolved, say: Say) -> Prepa
 async def _prepare_image(
     context: LaunchContext, resolved: Resolved, configuration: DockerConfiguration, say: Say
 ) -> Prepared:
-    builder = docker_builder(context.settings)
+    builder = docker_builder(context.settings, context.docker)
     ready = configuration.image or ready_image(resolved.version.job.source)
     if ready:
         if not ready.startswith("sha256:"):
@@ -116,7 +116,7 @@ async def _prepare_image(
         resolved.version, context.store, context.settings, builder, base_image=configuration.base_image
     )
     image = await build_planned(what, resolved.version, context.store, builder, say)
-    return Prepared(image=image, workdir=what.workdir, root=what.root)
+    return Prepared(image=image, workdir=what.workdir or None, root=what.root or None)
 
 
 async def _prepare_folder(context: LaunchContext, resolved: Resolved, say: Say) -> Prepared:

@@ -19,19 +19,20 @@ from launch_jobs.job import ImageSource, JobVersion, Source
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from launch_jobs.docker_access import DockerAccess
     from launch_jobs.settings import LaunchSettings
     from launch_jobs.store.jobs import JobStore
 
 
-def docker_builder(settings: LaunchSettings) -> Builder:
-    """The builder of this machine's Docker Engine."""
+def docker_builder(settings: LaunchSettings, access: DockerAccess) -> Builder:
+    """The builder of a Docker Engine."""
     from launch_jobs.build.docker import DockerBuilder
 
-    return DockerBuilder(network=settings.build_network)
+    return DockerBuilder(access.base_url, network=settings.build_network, login=access.login)
 
 
 def ready_image(source: Source) -> str | None:
-    """What an engine is asked to run for an image source: pinned as far as its capture could; None for other sources."""
+    """What to run for an image source, pinned as far as its capture could; None for other sources."""
     if not isinstance(source, ImageSource):
         return None
     if source.digest:
@@ -73,9 +74,19 @@ async def plan_image(
     own = None
     if job.dockerfile:
         async with checked_out(version, store) as tree:
-            own = (tree / job.dockerfile).read_text()
+            own = _own_dockerfile(tree, job.dockerfile)
     base = await builder.resolve_base(base_reference(job, options, own_dockerfile=own))
     return plan(job, base, options, own_dockerfile=own)
+
+
+def _own_dockerfile(tree: Path, path: str) -> str:
+    file = (tree / path).resolve()
+    if not file.is_relative_to(tree.resolve()) or not file.is_file():
+        raise BadInput(f"The job's Dockerfile {path!r} is not in its source tree", do="Capture the job with it")
+    try:
+        return file.read_text()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The job's Dockerfile {path!r} is not UTF-8 text", do="Mend it and capture again") from error
 
 
 async def build_planned(

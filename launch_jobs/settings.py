@@ -31,7 +31,10 @@ class LaunchSettings(BaseSettings):
     package_index: str | None = Field(default=None, description="URL of the package index used inside builds.")
     ca_bundle: Path | None = Field(default=None, description="CA certificates (PEM) trusted inside builds and images.")
     build_network: str | None = Field(default=None, description="Network mode of builds, e.g. `host`.")
-    output_limit_bytes: int = Field(default=1 << 30, ge=0, description="Most bytes of outputs kept from one attempt.")
+    docker_host: str | None = Field(default=None, description="Prefect DockerHost block; default: as docker finds it.")
+    docker_registry: str | None = Field(
+        default=None, description="Prefect DockerRegistryCredentials block to pull with."
+    )
     port: int = Field(default=4200, ge=0, le=65535, description="Port of the embedded server; 0 takes a free one.")
 
     @override

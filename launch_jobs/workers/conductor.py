@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect import State
@@ -25,6 +24,7 @@ from prefect.states import Cancelled, Crashed, Failed
 
 from launch_jobs.client import translated_errors
 from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
+from launch_jobs.docker_access import DockerAccess, docker_access
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
 from launch_jobs.execution import end_cancelled
 from launch_jobs.job import JsonObject
@@ -53,12 +53,24 @@ class Conductor:
         self._queue = queue
         self._settings = settings
         self._owner = owner
+        self._reached: tuple[Target, DockerAccess] | None = None
         self._flows: dict[str, Flow[..., Any]] = {}  # operator-owned flows of any signature
 
-    @cached_property
-    def target(self) -> Target:
-        """The queue's target on this machine."""
-        return make_target(self._kind, self._settings)
+    async def _reach(self) -> tuple[Target, DockerAccess]:
+        """The queue's target on this machine, and the engine that its blocks choose; looked up once."""
+        if self._reached is None:
+            access = await docker_access(self._settings)
+            self._reached = make_target(self._kind, self._settings, access), access
+        return self._reached
+
+    async def check_target(self) -> None:
+        """Ask the target for a sign of life.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
+        target, _ = await self._reach()
+        await target.status(await target.place("any"))
 
     async def conduct(self, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool) -> None:
         """Run a claimed run's flow to its end. Whatever happens, the run's state tells it; nothing is raised."""
@@ -84,6 +96,7 @@ class Conductor:
         async def record(labels: Labels) -> None:
             await client.update_flow_run_labels(run.id, {**labels, "launch.owner": self._owner})
 
+        target, access = await self._reach()
         store = open_store(self._settings.store_url)
         enter_context(
             LaunchContext(
@@ -93,7 +106,8 @@ class Conductor:
                 template=template,
                 settings=self._settings,
                 store=store,
-                target=self.target,
+                target=target,
+                docker=access,
                 variables=(
                     cast("JsonObject", deployment.job_variables or {}),
                     cast("JsonObject", run.job_variables or {}),
@@ -142,7 +156,8 @@ class Conductor:
             if where is not None:
                 store = open_store(self._settings.store_url)
                 attempt = int(str(run.labels["launch.attempt"]))
-                await end_cancelled(store, self.target, Place.parse(str(where)), run=str(run.id), attempt=attempt)
+                target, _ = await self._reach()
+                await end_cancelled(store, target, Place.parse(str(where)), run=str(run.id), attempt=attempt)
             await self._end(run, Cancelled(message="Cancelled; its container or process is gone"))
         except LaunchError as error:
             _logger.warning("Run %s is still to be cancelled: %s", run.name, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker
 from typing_extensions import override
 
 from launch_jobs.context import TargetKind
-from launch_jobs.errors import LaunchError, Refused
+from launch_jobs.errors import LaunchError, Refused, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.project import use_project
 from launch_jobs.settings import load_settings
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5
 CANCEL_SECONDS = 1.0
 ADOPT_SECONDS = 15.0
+_BLIND_SECONDS = 5.0
 _LONGEST_PAUSE = 15.0
 
 
@@ -71,6 +73,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.active: dict[UUID, asyncio.Event] = {}
         """The runs this agent works on, each with the event that cancels it."""
         self.draining = False
+        self._blind_until = 0.0
 
     @override
     @classmethod
@@ -112,18 +115,35 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         return internals.pool_name(self)
 
     async def claim(self, at_most: int | None = None) -> int:
-        """Claim runs in the server's order while there are slots; how many were claimed."""
+        """Claim runs in the server's order while there are slots; how many were claimed.
+
+        Raises:
+            Unavailable: the target does not answer; then nothing is claimed, another agent may reach it.
+        """
         if self.draining or not self.slots.free or not internals.has_pool(self):
             return 0
         polled = await self.client.get_scheduled_flow_runs_for_work_pool(
             self.pool, internals.work_queue_names(self), scheduled_before=datetime.now(UTC)
         )
+        if polled:
+            await asyncio.wrap_future(self.thread.submit(self.conductor.check_target()))
         claimed = 0
         for response in polled:
             if self.draining or not self.slots.free or claimed == at_most:
                 break
             claimed += await self._claim(response.flow_run)
         return claimed
+
+    async def claim_if_sighted(self, at_most: int | None = None) -> int:
+        """As `claim`, but a target that does not answer pauses this queue only, for 5 s."""
+        if time.monotonic() < self._blind_until:
+            return 0
+        try:
+            return await self.claim(at_most)
+        except Unavailable as error:
+            self._blind_until = time.monotonic() + _BLIND_SECONDS
+            self._logger.warning("%s; claiming nothing meanwhile", error)
+            return 0
 
     async def _claim(self, run: FlowRun) -> bool:
         if not self.ownership.take(str(run.id)):
@@ -234,7 +254,7 @@ class _Turns:
         while busy:
             busy = False
             for worker in self._workers:
-                busy = bool(await worker.claim(at_most)) or busy
+                busy = bool(await worker.claim_if_sighted(at_most)) or busy
             self._workers = [*self._workers[1:], self._workers[0]]
 
 

@@ -1,4 +1,4 @@
-"""The walking road under test: a real Prefect server, real agents as processes, a store and queues of the test's own."""
+"""The walking road under test: a real Prefect server, real agents as processes, queues and a store of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from launch_jobs.capture.source import snapshot_source
-from launch_jobs.client import connect
 from launch_jobs.job import Entrypoint, Inputs, Job, JobVersion, Overrides
 from launch_jobs.local.connection import Connection
 from launch_jobs.queue import create_queue, delete_queue
@@ -51,6 +50,7 @@ class Road:
     store: JobStore
     agents: list[Agent] = field(default_factory=list[Agent])
     queues: list[str] = field(default_factory=list[str])
+    jobs: list[str] = field(default_factory=list[str])
 
     def job(self, script: str, name: str = "script", inputs: Inputs | None = None) -> JobVersion:
         """A job that runs a shell script."""
@@ -60,6 +60,7 @@ class Road:
         with snapshot_source(folder, self.store) as snapshot:
             entrypoint = Entrypoint(argv=("sh", "run.sh"))
             job = Job(source=snapshot.source, entrypoint=entrypoint, inputs=inputs or Inputs())
+            self.jobs.append(job.digest)
             return self.store.add(name, job, snapshot.origin)
 
     async def queue(self, queue_type: str, **options: int) -> str:

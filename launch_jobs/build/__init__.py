@@ -1,0 +1,65 @@
+"""From a job to something that can run: a container image, or a virtual environment on this host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from launch_jobs.job import Frozen
+from launch_jobs.names import Digest
+
+Log = Callable[[str], None]
+"""Takes one line of build output."""
+
+
+class BaseImage(Frozen):
+    """A base image, resolved to what it is now."""
+
+    reference: str = Field(description="As the Dockerfile names it after FROM.")
+    identity: Digest = Field(description="Registry digest, else the engine's image id.")
+
+
+class BuildPlan(Frozen):
+    """What will be built, decided purely from its inputs."""
+
+    digest: Digest = Field(description="Of all inputs of the job image; its tag.")
+    environment_digest: Digest = Field(description="Of all inputs of the environment image; its tag.")
+    environment_tag: str = Field(description="`launch-jobs/env:<hex>`, or empty when there is only one image.")
+    tag: str = Field(description="`launch-jobs/job:<hex>`.")
+    environment_dockerfile: str = Field(description="Empty when there is only one image.")
+    dockerfile: str
+    context: tuple[str, ...] = Field(description="Files of the build context besides the source tree.")
+    files: dict[str, str] = Field(default_factory=dict, description="Content of those files, by path.")
+    platform: str
+    base: BaseImage
+    workdir: str = Field(description="Absolute working directory of the program; empty: the image's own.")
+    root: str = Field(description="Absolute path of the source root in the image; empty: unknown (own Dockerfile).")
+
+
+class Builder(Protocol):
+    """Builds images on one engine or cluster."""
+
+    async def resolve_base(self, reference: str) -> BaseImage:
+        """Find (pulling if need be) a base image and say what it is.
+
+        Raises:
+            BadInput: there is no such image, here or in its registry.
+            Unavailable: the engine does not answer.
+        """
+        ...
+
+    async def find(self, tag: str) -> str | None:
+        """The id of an image that was built under this tag, or None."""
+        ...
+
+    async def build(self, plan: BuildPlan, source: Path, log: Log) -> str:
+        """Build the plan's images, those that are there excepted; return the job image's id.
+
+        Raises:
+            BuildError: a step failed; the message holds its last lines.
+            Unavailable: the engine does not answer.
+        """
+        ...
