@@ -68,7 +68,9 @@ async def _make(folder: Path, environment: Environment, uv: _Uv) -> None:
         requirements.write_text(lock(environment))
         if requirements.stat().st_size:
             python = str(folder / "bin" / "python")
-            ended = await uv("pip", "install", "--python", python, "--no-deps", "-r", str(requirements))
+            # Compiled once here, or each of the first runs, started together, compiles everything for itself.
+            how = ("--no-deps", "--compile-bytecode", "-r", str(requirements))
+            ended = await uv("pip", "install", "--python", python, *how)
             if ended.code:
                 raise BuildError(f"the packages of environment {folder.name} could not be installed\n{ended.tail}")
         _write_site(folder, environment)

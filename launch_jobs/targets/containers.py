@@ -77,6 +77,9 @@ class Containers:
         """
         with errors():
             self._engine.put_archive(spec.name, "/", _folder_archive(spec.output_dir))
+        container = self.inspect(spec.name)
+        if container is None or status_of(container.state).state != "created":
+            return  # another agent was faster; the engine would start an ended container again
         try:
             with errors():
                 self._engine.start(spec.name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +15,12 @@ from launch_jobs.errors import NotFound, Refused, Unavailable
 from launch_jobs.run import Place
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
 from launch_jobs.targets.container_log import LogReader
-from launch_jobs.targets.containers import Containers, status_of
+from launch_jobs.targets.containers import Container, Containers, status_of
 
 T = TypeVar("T")
 
 _CALLS, _FOLLOWERS = 32, 256
-_CREATOR_S = 5.0
+_CREATION_S, _CREATOR_S = 60.0, 5.0
 _KILL_S = 30.0
 _QUICK_S, _SLOW_S = 0.05, 0.5
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -62,17 +63,17 @@ class DockerTarget:
             Refused: the name belongs to a container of another run or attempt.
         """
         place = await self.place(spec.name)
-        is_ours = await self._call(lambda: Containers(self._engine()).create(spec))
+        is_ours = await self._call(lambda: self._containers().create(spec))
         status = await self._adopted(place, spec, 0 if is_ours else _CREATOR_S)
         if status.state != "created":
             return status
-        await self._call(lambda: Containers(self._engine()).start(spec))
+        await self._call(lambda: self._containers().start(spec))
         return await self._adopted(place, spec, 0)
 
     async def status(self, place: Place) -> AttemptStatus | None:
         """What is there now; None if nothing is."""
         name = await self._name_of(place)
-        container = await self._call(lambda: Containers(self._engine()).inspect(name))
+        container = await self._call(lambda: self._containers().inspect(name))
         return status_of(container.state) if container else None
 
     async def logs(self, place: Place, since: str | None) -> AsyncIterator[LogChunk]:
@@ -86,9 +87,12 @@ class DockerTarget:
                     await asyncio.sleep(_QUICK_S)
                     continue
                 # Once more when it has ended: an engine may end a stream before the program's last words.
-                async for chunk in self._read_log(place.name, since, follow=not is_over):
-                    since, failures = chunk.offset, 0
-                    yield chunk
+                async with aclosing(self._read_log(place.name, since, follow=not is_over)) as chunks:
+                    async for chunk in chunks:
+                        since, failures = chunk.offset, 0
+                        yield chunk
+            except NotFound:
+                is_over = False  # it was removed just now: the status will tell
             except Unavailable:
                 is_over = False
                 if failures == len(_PAUSES_S):
@@ -107,8 +111,8 @@ class DockerTarget:
             status = await self.status(place)
             if not status or status.state != "running":
                 return
-            await self._call(lambda signal=signal: Containers(self._engine()).kill(name, signal))
-            if await self._ends(place, patience_s):
+            await self._call(lambda signal=signal: self._containers().kill(name, signal))
+            if await self._is(place, "exited", patience_s):
                 return
         raise Unavailable(f"the container {name} does not end", do="Look at the Docker Engine's log")
 
@@ -120,37 +124,38 @@ class DockerTarget:
         """
         if await self.status(place) is None:
             raise NotFound(f"{place} is gone, and its outputs with it")
-        return await self._call(lambda: Containers(self._engine()).collect(place.name, spec, into))
+        return await self._call(lambda: self._containers().collect(place.name, spec, into))
 
     async def remove(self, place: Place) -> None:
         """Remove the container with its anonymous volumes. Nothing there is no error."""
         if await self.status(place) is None:
             return
-        await self._call(lambda: Containers(self._engine()).remove(place.name))
-        async with asyncio.timeout(_KILL_S):
-            while await self.status(place):  # noqa: ASYNC110 # somebody else's removal goes on
-                await asyncio.sleep(_QUICK_S)
+        await self._call(lambda: self._containers().remove(place.name))
+        if not await self._is(place, None, _KILL_S):
+            raise Unavailable(f"{place} cannot be removed", do="Look at the Docker Engine's log")
 
     async def _adopted(self, place: Place, spec: RunSpec, patience_s: float) -> AttemptStatus:
-        """The status of a container that must be ours; one that another agent created gets the time to be started."""
-        deadline = asyncio.get_running_loop().time() + patience_s
+        """The status of a container that must be ours; one that another agent makes gets the time to be started."""
+        clock = asyncio.get_running_loop().time
+        # The engine takes the name before it can show the container.
+        sight, start = clock() + (_CREATION_S if patience_s else 0), None
         while True:
-            container = await self._call(lambda: Containers(self._engine()).inspect(place.name))
-            if container is None:
+            container = await self._call(lambda: self._containers().inspect(place.name))
+            if container is None and clock() >= sight:
                 raise Unavailable(f"{place} was removed by somebody else", do="Try again")
-            if not (spec.labels.items() <= (container.config.labels or {}).items()):
-                raise Refused(f"{place} belongs to another run or attempt", do="Remove it if you know that it is done")
-            status = status_of(container.state)
-            if status.state != "created" or asyncio.get_running_loop().time() >= deadline:
-                return status
+            if container is not None:
+                status = _owned(container, place, spec)
+                start = start or clock() + patience_s
+                if status.state != "created" or clock() >= start:
+                    return status
             await asyncio.sleep(_QUICK_S)
 
-    async def _ends(self, place: Place, patience_s: float) -> bool:
-        """Whether the container ends in that many seconds."""
+    async def _is(self, place: Place, state: str | None, patience_s: float) -> bool:
+        """Whether the container gets into a state (None: is gone, which will do for any) in that many seconds."""
         pause, deadline = _QUICK_S, asyncio.get_running_loop().time() + patience_s
         while True:
             status = await self.status(place)
-            if not status or status.state != "running":
+            if status is None or status.state == state:
                 return True
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
@@ -158,7 +163,7 @@ class DockerTarget:
             await asyncio.sleep(min(pause, left))
             pause = min(_SLOW_S, pause * 1.5)
 
-    async def _read_log(self, name: str, since: str | None, *, follow: bool) -> AsyncIterator[LogChunk]:
+    async def _read_log(self, name: str, since: str | None, *, follow: bool) -> AsyncGenerator[LogChunk]:
         reader = LogReader(since)
         loop = asyncio.get_running_loop()
         thread = loop.run_in_executor(self._followers, lambda: reader.run(self._engine(), name, follow=follow))
@@ -175,6 +180,9 @@ class DockerTarget:
             raise Unavailable(f"{place} is on another engine than {self._engine_id}")
         return place.name
 
+    def _containers(self) -> Containers:
+        return Containers(self._engine())
+
     def _engine(self) -> Engine:
         """The connection; blocks when it is first made."""
         with self._connecting:
@@ -183,3 +191,10 @@ class DockerTarget:
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._calls, work)
+
+
+def _owned(container: Container, place: Place, spec: RunSpec) -> AttemptStatus:
+    """The status of a container, if it is this attempt's."""
+    if not spec.labels.items() <= (container.config.labels or {}).items():
+        raise Refused(f"{place} belongs to another run or attempt", do="Remove it if you know that it is done")
+    return status_of(container.state)

@@ -1,0 +1,192 @@
+"""Capture a folder without git as one archive, and write it again."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from launch_jobs.capture.ignore import IgnoreRules
+from launch_jobs.capture.tree import (
+    LIMIT_BYTES,
+    Blobs,
+    FileChangedError,
+    SeenFile,
+    Snapshot,
+    check_limit,
+    check_unchanged,
+    copy_seen,
+    see,
+    walk,
+)
+from launch_jobs.errors import BadInput, CaptureError, StoreError
+from launch_jobs.job import CodeSource, JobVersion, Origin, TreeEntry, tree_digest
+
+
+@dataclass(frozen=True, slots=True)
+class _ArchiveContent:
+    """Captured content in our own copy of the archive."""
+
+    folder: tempfile.TemporaryDirectory[str]
+    archive: tarfile.TarFile
+
+    def read(self, entry: TreeEntry) -> bytes:
+        member = self.archive.getmember(entry.path)
+        if member.issym():
+            return os.fsencode(member.linkname)
+        data = self.archive.extractfile(member)
+        return data.read() if data else b""
+
+    def close(self) -> None:
+        self.archive.close()
+        self.folder.cleanup()
+
+
+def snapshot_code(
+    directory: Path, store: Blobs, *, without: Collection[str] = (), limit_bytes: int = LIMIT_BYTES
+) -> Snapshot:
+    """Capture the files of a folder, ignored ones excepted; the archive is in the store afterwards.
+
+    Args:
+        directory: the source root.
+        store: takes the archive.
+        without: paths relative to the root that are not source (outputs of earlier tracked runs).
+        limit_bytes: most bytes of files.
+
+    Raises:
+        CaptureError: something cannot be carried exactly; names it and says what to do.
+    """
+    root = directory.resolve()
+    last = None
+    for _ in range(2):
+        folder = tempfile.TemporaryDirectory(prefix="launch-jobs-source-")
+        try:
+            seen = _look(root, frozenset(without))
+            check_limit(seen, limit_bytes, root)
+            archive = _pack(root, seen, Path(folder.name) / "source.tar")
+            check_unchanged(root, {one.entry.path: one.stamp for one in seen})
+            return _snapshot(root, seen, store.put_blob(archive), _ArchiveContent(folder, tarfile.open(archive)))
+        except FileChangedError as error:
+            folder.cleanup()
+            last = error
+        except BaseException:
+            folder.cleanup()
+            raise
+    raise CaptureError(
+        f"{str(root / str(last))!r} keeps changing while it is captured",
+        do="Ignore it (.launchignore), or stop its writer",
+    ) from last
+
+
+def checkout_code(version: JobVersion, store: Blobs, into: Path) -> None:
+    """Write the tree of a job with a code source into an empty folder. The caller compares the tree's digest.
+
+    Raises:
+        StoreError: the archive is missing, damaged, or holds anything that a snapshot never writes.
+    """
+    digest = version.origin.archive
+    if digest is None or not isinstance(version.job.source, CodeSource):
+        raise BadInput(f"job {version.reference} has no code source")
+    with tempfile.TemporaryDirectory(prefix="launch-jobs-checkout-") as folder:
+        archive = Path(folder) / "source.tar"
+        store.get_blob(digest, archive)
+        try:
+            with tarfile.open(archive, "r:") as opened:
+                _unpack(opened, into)
+        except (tarfile.TarError, OSError, ValueError) as error:
+            raise StoreError(f"the archive of job {version.reference} cannot be unpacked: {error}") from error
+
+
+def _look(root: Path, without: frozenset[str]) -> list[SeenFile]:
+    seen: list[SeenFile] = []
+    for path in sorted(walk(root, IgnoreRules(root).keep)):
+        if path in without:
+            continue
+        one = see(root, path)
+        if one is None:
+            raise FileChangedError(path)
+        if one.entry.mode == "link":
+            _check_link(root, path)
+        seen.append(one)
+    return seen
+
+
+def _check_link(root: Path, path: str) -> None:
+    target = os.fsencode((root / path).readlink()).decode("utf-8", "backslashreplace")
+    if _leaves(path, target):
+        raise CaptureError(
+            f"the link {path!r} in {root} points outside, to {target!r}, and cannot be carried",
+            do="Put the file in its place, ignore the link, or name its target as a dataset",
+        )
+
+
+def _leaves(path: str, target: str) -> bool:
+    """Whether a link's target is outside the tree, or says so by an absolute path."""
+    if target.startswith("/"):
+        return True
+    landed = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    return landed == ".." or landed.startswith("../")
+
+
+def _pack(root: Path, seen: list[SeenFile], archive: Path) -> Path:
+    """Write a deterministic archive: sorted, without times and owners. The same tree gives the same bytes."""
+    with tempfile.TemporaryFile() as content, tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        for one in seen:
+            content.seek(0)
+            content.truncate()
+            copy_seen(root, one, content)
+            content.seek(0)
+            info = tarfile.TarInfo(one.entry.path)
+            if one.entry.mode == "link":
+                info.type, info.linkname, info.mode = tarfile.SYMTYPE, os.fsdecode(content.read()), 0o777
+            else:
+                info.size, info.mode = one.size, 0o755 if one.entry.mode == "755" else 0o644
+            tar.addfile(info, content)
+    return archive
+
+
+def _snapshot(root: Path, seen: list[SeenFile], archive: str, content: _ArchiveContent) -> Snapshot:
+    entries = [one.entry for one in seen]
+    return Snapshot(
+        source=CodeSource(tree=tree_digest(entries)),
+        origin=Origin(archive=archive),
+        root=root,
+        files=tuple(entries),
+        content=content,
+    )
+
+
+def _unpack(archive: tarfile.TarFile, into: Path) -> None:
+    """Write an archive's files, then its links, so that nothing is ever written through a link.
+
+    Stricter than tarfile's `data` filter, which Python 3.11.0 to 3.11.3 do not have.
+    """
+    members = archive.getmembers()
+    for member in members:
+        parts = member.name.split("/")
+        if not (member.isreg() or member.issym()) or {"", ".", ".."} & set(parts) or "\0" in member.name:
+            raise StoreError(f"the archive holds {member.name!r}, which no snapshot writes")
+        if member.issym() and _leaves(member.name, member.linkname):
+            raise StoreError(f"the archive holds the link {member.name!r} to {member.linkname!r}, outside its tree")
+    for member in sorted(members, key=lambda one: one.issym()):
+        file = into / member.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if member.issym():
+            file.symlink_to(member.linkname)
+        else:
+            _write(archive, member, file)
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, file: Path) -> None:
+    content = archive.extractfile(member)
+    if content is None:
+        raise StoreError(f"the archive holds no content for {member.name!r}")
+    with content, file.open("xb") as out:
+        shutil.copyfileobj(content, out)
+    if member.mode & 0o100:
+        file.chmod(file.stat().st_mode | 0o111)

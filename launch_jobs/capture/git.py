@@ -1,0 +1,249 @@
+"""The one door to git: every git command runs here, through gitpython, as an argument vector, never through a shell.
+
+Whose configuration counts: questions about the user's repository (which files are ignored, what a remote is called)
+and fetching (proxies, certificates, credential helpers, ssh) use the user's own, minus everything that runs a program
+of the repository. All that makes or writes content happens in a scratch repository, which knows no configuration,
+attribute, filter or hook, so that nobody's settings can change a byte.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import git
+from git.exc import GitCommandNotFound
+
+from launch_jobs.capture.tree import ObjectFormat, check_text
+from launch_jobs.errors import CaptureError
+
+# What a user or operator may say about the way to remotes; any other GIT_* variable (GIT_DIR and GIT_INDEX_FILE inside
+# a hook, GIT_EXTERNAL_DIFF …) is dropped.
+_TRANSPORT = re.compile(r"GIT_(EXEC_PATH|SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|SSL_.*|PROXY_SSL_.*|HTTP_.*|CURL_.*)")
+_CONFIGURATION = re.compile(r"GIT_CONFIG(_.*)?")
+
+_HARMLESS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false")
+# We write scratch repositories only: none outlives a crash, so that nothing need be synced or packed tightly.
+_FAST = ("core.fsync=none", "core.compression=1")
+TRANSPORTS = ("https", "http", "ssh", "git", "file")
+_NETWORK = (
+    "protocol.allow=never",
+    "protocol.ext.allow=never",
+    *(f"protocol.{name}.allow=always" for name in TRANSPORTS),
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=60",
+)
+
+_NO_CONFIGURATION = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+}
+_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
+# ssh asks on the terminal by itself; sent to a program that says no, a missing key fails instead of waiting for ever.
+_NO_QUESTIONS = {"SSH_ASKPASS_REQUIRE": "force"}
+
+# info/attributes outranks every .gitattributes: content is written and compared as it is.
+_NEUTRAL_ATTRIBUTES = "* -text -filter -ident !eol !crlf !working-tree-encoding !diff !merge !whitespace !delta\n"
+
+
+class GitFailedError(Exception):
+    """A git command failed; its text is what git said, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """git on one repository.
+
+    Attributes:
+        folder: where commands run.
+        git_dir: the repository; empty: the one that `folder` is in.
+        index: a throw-away index file.
+        work_tree: where files are written.
+        user: the user's configuration counts (see the module).
+    """
+
+    folder: Path
+    git_dir: Path | None = None
+    index: Path | None = None
+    work_tree: Path | None = None
+    user: bool = False
+
+    def run(self, *arguments: str, stdin: bytes | BinaryIO = b"") -> bytes:
+        """Run one command, give it bytes or an open file to read, and return what it prints.
+
+        Raises:
+            GitFailedError: it ended with another code than 0.
+            CaptureError: git is not installed.
+        """
+        if isinstance(stdin, bytes):
+            with tempfile.TemporaryFile() as source:
+                source.write(stdin)
+                source.seek(0)
+                return self._run(arguments, source)
+        return self._run(arguments, stdin)
+
+    def text(self, *arguments: str) -> str:
+        """Run one command and return what it prints, without the last newline."""
+        return check_text(self.run(*arguments).removesuffix(b"\n"))
+
+    def paths(self, *arguments: str) -> list[str]:
+        """Run one command with `-z` output and return its records."""
+        return [check_text(record) for record in self.run(*arguments).split(b"\0") if record]
+
+    def _run(self, arguments: tuple[str, ...], stdin: BinaryIO) -> bytes:
+        try:
+            status, output, said = git.Git(self.folder).execute(
+                self._command(arguments),
+                istream=stdin,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                env=self._environment(),
+            )
+        except GitCommandNotFound as error:
+            raise CaptureError("git is not on PATH", do="Install git") from error
+        if status:
+            raise GitFailedError(_one_line(str(said)) or f"git {arguments[0]} ended with code {status}")
+        return output
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        dropped = [name for name in os.environ if name.startswith("GIT_") and not self._keeps(name)]
+        # gitpython can set variables but not drop any, so `env` does.
+        without = ["env", *(word for name in dropped for word in ("-u", name))] if dropped else []
+        settings = [word for setting in (*_HARMLESS, *_FAST, *_NETWORK) for word in ("-c", setting)]
+        where = [f"--git-dir={self.git_dir}"] if self.git_dir else []
+        where += [f"--work-tree={self.work_tree}"] if self.work_tree else []
+        return [*without, "git", *where, *settings, *arguments]
+
+    def _keeps(self, name: str) -> bool:
+        if name in self._environment() or _TRANSPORT.fullmatch(name):
+            return True
+        return self.user and bool(_CONFIGURATION.fullmatch(name))
+
+    def _environment(self) -> dict[str, str]:
+        index = {"GIT_INDEX_FILE": str(self.index)} if self.index else {}
+        answers = _NO_QUESTIONS | {"SSH_ASKPASS": os.environ.get("SSH_ASKPASS", "false")}
+        return _QUIET | index | (answers if self.user else _NO_CONFIGURATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A user's repository with a work tree; we only read it.
+
+    Attributes:
+        root: top of the work tree, absolute, links resolved.
+        git: commands on it, with the user's configuration.
+        objects: its object folder.
+        object_format: how it names content.
+        shallow: the file that lists where its history was cut off, if it was.
+        commit: what is checked out; None before the first commit.
+    """
+
+    root: Path
+    git: Git
+    objects: Path
+    object_format: ObjectFormat
+    shallow: Path | None
+    commit: str | None
+
+    def ignores(self, folder: Path) -> bool:
+        """Whether a folder of the work tree holds nothing that git tracks, and git ignores it."""
+        if folder == self.root or self.git.run("ls-files", "-z", "--", f":(literal){folder}"):
+            return False
+        try:
+            self.git.run("check-ignore", "--quiet", "--", str(folder))
+        except GitFailedError:
+            return False
+        return True
+
+
+def find_repository(directory: Path) -> Repository | None:
+    """The repository whose work tree holds a folder, or None.
+
+    Raises:
+        CaptureError: git will not read the repository, or it has no work tree; says why.
+    """
+    here = Git(directory, user=True)
+    try:
+        answers = here.text(
+            *("rev-parse", "--path-format=absolute", "--is-inside-work-tree", "--show-object-format", "--git-dir"),
+            *("--git-path", "objects", "--git-path", "shallow"),
+        ).split("\n")
+        if answers[0] != "true":
+            raise CaptureError(
+                f"{directory} is inside a git repository's own folder or a bare one", do="Name a checkout"
+            )
+        root = Path(here.text("rev-parse", "--path-format=absolute", "--show-toplevel"))
+    except GitFailedError as error:
+        if "not a git repository (or any" in str(error):
+            return None
+        raise CaptureError(f"git cannot read the repository of {directory}: {error}") from error
+    if len(answers) != 5 or "\n" in str(root):
+        raise CaptureError(f"the path of the repository of {directory} holds a line break", do="Move it")
+    _, object_format, git_dir, objects, shallow = answers
+    inside = Git(root, git_dir=Path(git_dir), work_tree=root, user=True)
+    return Repository(
+        root,
+        inside,
+        Path(objects),
+        "sha256" if object_format == "sha256" else "sha1",
+        Path(shallow) if Path(shallow).exists() else None,
+        _commit(inside),
+    )
+
+
+def scratch(folder: Path, object_format: ObjectFormat, objects: Path | None = None, shallow: Path | None = None) -> Git:
+    """A new, empty, private repository below `folder`, without any configuration; it can read another's objects.
+
+    Args:
+        folder: an existing folder that the caller removes.
+        object_format: how it names content.
+        objects: another repository's object folder, read only.
+        shallow: the other repository's list of cut-off commits.
+    """
+    git_dir = folder / "scratch.git"
+    Git(folder).run("init", "--quiet", "--bare", "--template=", f"--object-format={object_format}", str(git_dir))
+    (git_dir / "info").mkdir(exist_ok=True)
+    (git_dir / "info" / "attributes").write_text(_NEUTRAL_ATTRIBUTES)
+    if objects:
+        (git_dir / "objects" / "info" / "alternates").write_text(f"{objects}\n")
+    if shallow:
+        (git_dir / "shallow").write_bytes(shallow.read_bytes())
+    return Git(folder, git_dir=git_dir, index=git_dir / "index")
+
+
+def write_tree(repository: Git, commit: str, patch: Path | None) -> str:
+    """Put a commit, with a patch on top, into the scratch repository's index; return git's name of the tree.
+
+    Raises:
+        GitFailedError: the commit is not there, or the patch does not fit it.
+    """
+    repository.run("read-tree", commit)
+    if patch:
+        repository.run("apply", "--cached", "--binary", "--whitespace=nowarn", str(patch))
+    return repository.text("write-tree")
+
+
+def write_files(repository: Git, into: Path) -> None:
+    """Write every file of the scratch repository's index into an empty folder, byte for byte."""
+    replace(repository, work_tree=into, folder=into).run("checkout-index", "--all", "--force", "--quiet")
+
+
+def _commit(inside: Git) -> str | None:
+    try:
+        return inside.text("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except GitFailedError:
+        return None
+
+
+def _one_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines
+    return "; ".join(telling[-3:])

@@ -1,0 +1,112 @@
+"""Which files of a folder without git are source: what `.gitignore`, `.dockerignore` and `.launchignore` say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from pathspec import GitIgnoreSpec
+
+from launch_jobs.capture.tree import NEVER_SOURCE
+from launch_jobs.errors import CaptureError
+
+_IN_EVERY_FOLDER = (".gitignore", ".launchignore")
+
+
+_EVERYTHING = "."  # what pathspec makes of `*`
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One pattern of an ignore file."""
+
+    regex: re.Pattern[str]
+    ignores: bool
+
+    def speaks_of(self, path: str) -> bool:
+        """Whether the pattern matches the path itself, not only a folder above it.
+
+        pathspec's own search lets a pattern for a folder speak of all below; git asks again at each level, so that
+        `!b*` after `*` takes back a folder `b`, but not `b/c`.
+        """
+        found = self.regex.search(path)
+        return found is not None and (found.end() == len(path) or self.regex.pattern == _EVERYTHING)
+
+
+class IgnoreRules:
+    """Decides for each path below a folder whether it is source.
+
+    `.gitignore` and `.launchignore` count in every folder, as git reads them: the deeper one wins, and at one level
+    the later line, with `.launchignore` read last. `.dockerignore` counts at the root, as Docker reads it (its
+    patterns begin at the root), unless one of the others takes a file back with `!`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, list[_Rule]] = {}
+        docker = [_anchored(line) for line in _lines(root / ".dockerignore")]
+        self._docker = GitIgnoreSpec.from_lines(docker)
+        self._docker_takes_back = any(line.startswith("!") for line in docker)
+
+    def keep(self, path: str, is_folder: bool) -> bool:
+        """Whether a file is source, or a folder may hold some."""
+        name = path.rpartition("/")[2]
+        if name == ".git" or name in NEVER_SOURCE:
+            return False
+        if is_folder and (self._root / path / "pyvenv.cfg").exists():
+            return False
+        asked = f"{path}/" if is_folder else path
+        said = self._said(asked)
+        if said is not None:
+            return not said
+        return not self._docker.check_file(asked).include or (is_folder and self._docker_takes_back)
+
+    def _said(self, path: str) -> bool | None:
+        """Whether the nearest rule ignores the path; None when no rule speaks of it."""
+        folder = path.rstrip("/")
+        while folder:
+            folder = folder.rpartition("/")[0]
+            relative = path[len(folder) + 1 :] if folder else path
+            for rule in reversed(self._rules(folder)):
+                if rule.speaks_of(relative):
+                    return rule.ignores
+        return None
+
+    def _rules(self, folder: str) -> list[_Rule]:
+        if folder not in self._known:
+            lines = [_inside(line) for name in _IN_EVERY_FOLDER for line in _lines(self._root / folder / name)]
+            self._known[folder] = [
+                # pathspec leaves open whether its patterns are of text or bytes
+                _Rule(cast("re.Pattern[str]", one.regex), one.include)  # pyright: ignore[reportUnknownMemberType]
+                for one in GitIgnoreSpec.from_lines(lines).patterns
+                if one.include is not None
+            ]
+        return self._known[folder]
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptureError(f"cannot read {str(file)!r}: {error}", do="Mend it, or remove it") from error
+
+
+def _inside(line: str) -> str:
+    """The same pattern for pathspec, whose `a/**` matches the folder `a/` itself; git's only what is in it."""
+    pattern = line.rstrip()
+    if pattern in {"**/", "!**/"}:
+        return pattern.replace("**", "*")
+    if pattern.endswith("/**"):
+        return f"{pattern}/*"
+    return f"{pattern}*/" if pattern.endswith("/**/") else line
+
+
+def _anchored(line: str) -> str:
+    """A `.dockerignore` pattern as git would write it: Docker's begin at the root."""
+    pattern = line.strip()
+    if not pattern or pattern.startswith("#"):
+        return ""
+    sign, pattern = ("!", pattern[1:].strip()) if pattern.startswith("!") else ("", pattern)
+    return f"{sign}/{pattern.removeprefix('./').strip('/')}"

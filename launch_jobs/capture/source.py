@@ -1,0 +1,107 @@
+"""Snapshots of the user's source, and writing them again: git where there is a commit, else the folder as it is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from launch_jobs.capture.tree import LIMIT_BYTES, Blobs, Snapshot, scan_tree
+from launch_jobs.errors import BadInput, CaptureError, StoreError
+from launch_jobs.job import CodeSource, GitSource, ImageSource, JobVersion, tree_digest
+
+__all__ = ["LIMIT_BYTES", "Blobs", "Snapshot", "checkout", "snapshot_source"]
+
+
+def snapshot_source(
+    directory: Path, store: Blobs, *, without: Collection[str] = (), limit_bytes: int = LIMIT_BYTES
+) -> Snapshot:
+    """Capture the source a folder belongs to: its git work tree with every uncommitted change, else the folder.
+
+    A repository without a commit, or one that ignores the folder, counts as no repository. Blobs are in the store
+    afterwards; nothing in the folder or its repository is changed.
+
+    Args:
+        directory: where the program runs, or the source root itself.
+        store: takes the blobs.
+        without: paths relative to the root that are not source, such as outputs of earlier tracked runs. With git,
+            tracked files are source all the same.
+        limit_bytes: most bytes to carry: of uncommitted files with git, of all files without.
+
+    Raises:
+        BadInput: the folder does not exist.
+        CaptureError: something cannot be carried exactly; names it and says what to do.
+    """
+    if not directory.is_dir():
+        raise BadInput(f"{str(directory)!r} is no folder")
+    root = directory.resolve()
+    if _may_be_repository(root):
+        snapshot = _snapshot_git(root, store, without, limit_bytes)
+        if snapshot:
+            return snapshot
+    from launch_jobs.capture.code import snapshot_code
+
+    return snapshot_code(root, store, without=without, limit_bytes=limit_bytes)
+
+
+def checkout(version: JobVersion, store: Blobs, into: Path) -> None:
+    """Write a job's source tree, byte for byte, into a folder that is empty or does not exist yet.
+
+    Either the whole tree is there afterwards, with the job's digest, or nothing.
+
+    Raises:
+        BadInput: the job has an image for source, or the folder is not empty.
+        StoreError: the store or remote gives another tree than was captured.
+        Unavailable: the remote does not answer.
+    """
+    source = version.job.source
+    if isinstance(source, ImageSource):
+        raise BadInput(f"job {version.label} is the image {source.reference} and has no source to check out")
+    if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
+        raise BadInput(f"{str(into)!r} is not an empty folder", do="Name a folder that does not exist yet")
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".launch-checkout-", dir=into.parent) as folder:
+        tree = Path(folder) / "tree"
+        tree.mkdir()
+        _write(version, source, store, tree)
+        found = tree_digest(list(scan_tree(tree)))
+        if found != source.tree:
+            raise StoreError(f"the source of job {version.reference} came out as {found}, captured was {source.tree}")
+        tree.replace(into)
+
+
+def _write(version: JobVersion, source: GitSource | CodeSource, store: Blobs, tree: Path) -> None:
+    if isinstance(source, CodeSource):
+        from launch_jobs.capture.code import checkout_code
+
+        checkout_code(version, store, tree)
+        return
+    _need_git()
+    from launch_jobs.capture.git_checkout import checkout_git
+
+    checkout_git(version, store, tree)
+
+
+def _snapshot_git(root: Path, store: Blobs, without: Collection[str], limit_bytes: int) -> Snapshot | None:
+    _need_git()
+    from launch_jobs.capture.git import find_repository
+    from launch_jobs.capture.git_snapshot import snapshot_git
+
+    repository = find_repository(root)
+    if repository is None or repository.commit is None or repository.ignores(root):
+        return None
+    return snapshot_git(repository, repository.commit, store, without=without, limit_bytes=limit_bytes)
+
+
+def _may_be_repository(root: Path) -> bool:
+    """Whether asking git is worth its start: a `.git` in or above the folder, or the look of a bare repository."""
+    above = (root, *root.parents)
+    return any((one / ".git").exists() for one in above) or any(
+        (one / "HEAD").is_file() and (one / "objects").is_dir() for one in above
+    )
+
+
+def _need_git() -> None:
+    if shutil.which("git") is None:
+        raise CaptureError("the source is a git repository, but git is not on PATH", do="Install git")

@@ -1,0 +1,165 @@
+"""A tracked run: snapshot the source, run the program as it is, then make a job of what was seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from launch_jobs.capture.entrypoint import Located, entrypoint_of, locate
+from launch_jobs.capture.environment import Mode
+from launch_jobs.capture.host import this_host
+from launch_jobs.capture.installed import installed_of
+from launch_jobs.capture.interpreter import Program, find_program
+from launch_jobs.capture.observation import read_observations, read_parameters
+from launch_jobs.capture.outputs import earlier_outputs, remember_outputs, written_paths
+from launch_jobs.capture.parameters import capture_inputs
+from launch_jobs.capture.process import Ended, run_program
+from launch_jobs.capture.seen import Seen
+from launch_jobs.capture.source import Snapshot, snapshot_source
+from launch_jobs.errors import LaunchError
+from launch_jobs.job import CaptureRecord, Job, JobVersion
+from launch_jobs.names import check_name
+from launch_jobs.settings import home
+from launch_jobs.store.jobs import JobStore
+from launch_jobs.tracker import INJECT
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """The end of a tracked run.
+
+    Attributes:
+        exit_code: the program's, as a shell would say it; capture never changes it.
+        version: the job that was captured; None if that failed.
+        record: what this run was; None if that failed.
+        problem: one line on why the capture failed, and where its raw record is.
+    """
+
+    exit_code: int
+    version: JobVersion | None
+    record: CaptureRecord | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """What is known and fixed before the program starts."""
+
+    program: Program
+    place: Located
+    name: str
+    mode: Mode
+    snapshot: Snapshot
+    journals: Path
+    time: datetime
+
+
+def run_tracked(
+    command: Sequence[str],
+    *,
+    store: JobStore,
+    name: str | None = None,
+    environment: Mode = "project",
+    directory: Path,
+) -> TrackedRun:
+    """Run a program here, unchanged, and capture a job from the run, however it ends.
+
+    Args:
+        command: program and arguments, as for a shell.
+        store: takes the job and the run's record.
+        name: of the job; default: the script's stem.
+        environment: which distributions the job needs (see `environment_of`).
+        directory: where the program runs; its source tree is the git work tree around it, or the folder itself.
+
+    Raises:
+        BadInput: before anything ran: the command is empty, its program or script is not there or cannot start.
+        CaptureError: before anything ran: the source cannot be carried exactly.
+    """
+    directory = directory.resolve()
+    program = find_program(command, directory)
+    name = check_name("job", name) if name else program.name
+    with (
+        snapshot_source(directory, store, without=earlier_outputs(directory, name)) as snapshot,
+        tempfile.TemporaryDirectory(prefix="launch-track-") as folder,
+    ):
+        place = locate(program, directory, snapshot)
+        started = _Started(program, place, name, environment, snapshot, Path(folder), datetime.now(UTC))
+        clock = time.monotonic()
+        ended = run_program(program.argv, directory, _injected(os.environ, Path(folder), snapshot.root))
+        return _capture(started, ended, time.monotonic() - clock, store)
+
+
+def _injected(environment: Mapping[str, str], journals: Path, root: Path) -> dict[str, str]:
+    """The program's environment: ours, and the tracker first on PYTHONPATH (of a run inside a tracked run too)."""
+    rest = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != str(INJECT)]
+    return {
+        **environment,
+        "PYTHONPATH": os.pathsep.join([str(INJECT), *rest]),
+        "LAUNCH_TRACK_DIR": str(journals),
+        "LAUNCH_TRACK_ROOT": str(root),
+    }
+
+
+def _capture(started: _Started, ended: Ended, duration_s: float, store: JobStore) -> TrackedRun:
+    run = str(uuid.uuid4())
+    try:
+        version, record = _keep(started, ended, duration_s, run, store)
+    except LaunchError as error:
+        return TrackedRun(ended.exit_code, None, None, _keep_raw(started, run, str(error)))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever fails in us, the program's end stands
+        return TrackedRun(ended.exit_code, None, None, _keep_raw(started, run, repr(error)))
+    return TrackedRun(ended.exit_code, version, record)
+
+
+def _keep(
+    started: _Started, ended: Ended, duration_s: float, run: str, store: JobStore
+) -> tuple[JobVersion, CaptureRecord]:
+    snapshot = started.snapshot
+    seen = Seen.of(read_observations(started.journals), ended.pid, started.program)
+    installed = installed_of(seen, started.place, snapshot, started.mode)
+    captured = capture_inputs(started.program.argv, seen.parser)
+    job = Job(
+        source=snapshot.source,
+        entrypoint=entrypoint_of(captured.argv, started.place),
+        environment=installed.environment,
+        inputs=captured.inputs,
+    )
+    source = {entry.path for entry in snapshot.files}
+    written = [path for one in seen.observations for path in one.written]
+    outputs = written_paths(snapshot.root, written, started.journals.stat().st_ctime_ns, source)
+    record = CaptureRecord(
+        run=run,
+        parameters=captured.values | read_parameters(started.journals),
+        argv=started.program.argv,
+        exit_code=ended.exit_code,
+        started=started.time.isoformat(timespec="milliseconds"),
+        duration_s=round(duration_s, 3),
+        host=this_host(),
+        outputs=outputs,
+        freeze=installed.freeze,
+        libraries=seen.libraries(snapshot.root),
+        notes=(*seen.notes(started.program), *([captured.note] if captured.note else [])),
+    )
+    version = store.add(started.name, job, snapshot.origin)
+    store.add_record(version, record)
+    remember_outputs(started.place.directory, started.name, snapshot.root, set(outputs) - source)
+    return version, record
+
+
+def _keep_raw(started: _Started, run: str, reason: str) -> str:
+    """Save what the tracker saw of a run whose capture failed; one line that says why, and where."""
+    kept = home() / "captures" / run
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(started.journals, kept, dirs_exist_ok=True)
+        (kept / "problem.txt").write_text(f"{started.program.argv}\n{reason}\n")
+    except OSError as error:
+        return f"The run was not captured: {reason} (nor could its raw record be kept in {kept}: {error.strerror})"
+    return f"The run was not captured: {reason}. Its raw record is in {kept}".replace("..", ".")

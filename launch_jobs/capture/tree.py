@@ -1,0 +1,296 @@
+"""Source trees on disk: look at files exactly, notice when they change meanwhile, and what a snapshot of them is."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal, Protocol, Self
+
+from launch_jobs.errors import BadInput, CaptureError
+from launch_jobs.job import CodeSource, GitSource, Origin, TreeEntry
+from launch_jobs.names import Digest
+
+NEVER_SOURCE = frozenset({"__pycache__", ".DS_Store"})
+"""Names of things that tools write beside the source; carrying them would make a new version of every run."""
+
+LIMIT_BYTES = 2 << 30
+"""Most bytes that one snapshot carries."""
+
+_CHUNK = 1 << 20
+
+Mode = Literal["644", "755", "link"]
+ObjectFormat = Literal["sha1", "sha256"]
+Stamp = tuple[int, ...]
+"""What a file's inode says of its state: mode, size, change times, inode number."""
+
+
+class Blobs(Protocol):
+    """The part of a job store that sources need: content-addressed files."""
+
+    def put_blob(self, path: Path) -> Digest:
+        """Keep a file's content."""
+        ...
+
+    def get_blob(self, digest: Digest, into: Path) -> None:
+        """Write content into a new file, verified."""
+        ...
+
+
+class Content(Protocol):
+    """Gives captured content, whatever happened to the working files since."""
+
+    def read(self, entry: TreeEntry) -> bytes:
+        """The captured bytes of one file; of a link, its target."""
+        ...
+
+    def close(self) -> None:
+        """Free what holds the content; again is no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A captured source tree; a context manager that frees its temporary files at the end.
+
+    Attributes:
+        source: what identifies the tree.
+        origin: where it can be had again; its blobs are in the store.
+        root: the folder it was captured from, absolute, symbolic links resolved.
+        files: every file and link, sorted by path.
+        content: the keeper of the captured bytes.
+    """
+
+    source: GitSource | CodeSource
+    origin: Origin
+    root: Path
+    files: tuple[TreeEntry, ...]
+    content: Content
+
+    def read(self, path: str) -> bytes:
+        """The captured bytes of a file (of a link: its target), even when the working file has changed since.
+
+        Raises:
+            BadInput: no such file in the snapshot.
+        """
+        for entry in self.files:
+            if entry.path == path:
+                return self.content.read(entry)
+        raise BadInput(f"{path!r} is not in the snapshot of {self.root}")
+
+    def close(self) -> None:
+        """Free the temporary files."""
+        self.content.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class FileChangedError(Exception):
+    """A file changed while it was being captured; the capture may be tried again."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFile:
+    """One file as it was when we read it.
+
+    Attributes:
+        entry: path, mode and SHA-256.
+        size: bytes.
+        stamp: to notice a later change.
+        object_id: git's name of the content, empty when it was not asked for.
+    """
+
+    entry: TreeEntry
+    size: int
+    stamp: Stamp
+    object_id: str = ""
+
+
+def stamp_of(file: str) -> Stamp | None:
+    """The state of a file or link now; None when nothing is there, or a folder.
+
+    Raises:
+        CaptureError: a socket, pipe or device is there.
+    """
+    try:
+        found = os.lstat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        return None
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+        raise CaptureError(
+            f"{file!r} is a socket, pipe or device and cannot be captured", do="Remove it, or ignore it by name"
+        )
+    return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def see(root: Path, path: str, object_format: ObjectFormat | None = None) -> SeenFile | None:
+    """Read one file or link to know its digest; None when nothing is there, or a folder.
+
+    Raises:
+        CaptureError: it is neither file nor link, or cannot be read; names it.
+        FileChangedError: it changed while we read it.
+    """
+    file = f"{root}/{path}"  # text, for building a Path costs more than looking at the file
+    stamp = stamp_of(file)
+    if stamp is None:
+        return None
+    size = stamp[1]
+    content, blob = hashlib.sha256(), hashlib.new(object_format or "sha256", b"blob %d\0" % size, usedforsecurity=False)
+    for chunk in _chunks(file, path, stamp):
+        content.update(chunk)
+        if object_format:
+            blob.update(chunk)
+    entry = TreeEntry(path=path, mode=_mode(stamp), digest="sha256:" + content.hexdigest())
+    return SeenFile(entry, size, stamp, blob.hexdigest() if object_format else "")
+
+
+def copy_seen(root: Path, seen: SeenFile, out: BinaryIO) -> None:
+    """Copy a file's content (of a link: its target), which must still be what was seen.
+
+    Raises:
+        FileChangedError: it is not.
+    """
+    digest = hashlib.sha256()
+    for chunk in _chunks(f"{root}/{seen.entry.path}", seen.entry.path, seen.stamp):
+        digest.update(chunk)
+        out.write(chunk)
+    if "sha256:" + digest.hexdigest() != seen.entry.digest:
+        raise FileChangedError(seen.entry.path)
+
+
+def check_unchanged(root: Path, stamps: Mapping[str, Stamp | None]) -> None:
+    """Look again at every file that was captured.
+
+    Raises:
+        FileChangedError: one is not as it was.
+    """
+    for path, stamp in stamps.items():
+        if stamp_of(f"{root}/{path}") != stamp:
+            raise FileChangedError(path)
+
+
+def check_limit(seen: list[SeenFile], limit_bytes: int, where: Path) -> None:
+    """Refuse what is too large to carry.
+
+    Raises:
+        CaptureError: over the limit; lists the ten largest files.
+    """
+    total = sum(one.size for one in seen)
+    if total > limit_bytes:
+        largest = heapq.nlargest(10, seen, key=lambda one: one.size)
+        listed = ", ".join(f"{one.entry.path!r} ({one.size:,} bytes)" for one in largest)
+        raise CaptureError(
+            f"the source in {where} needs {total:,} bytes to be carried, more than the limit of {limit_bytes:,}",
+            do=f"Ignore data files (.gitignore) and name them as datasets; the largest: {listed}",
+        )
+
+
+def in_real_folder(root: Path) -> Callable[[str], bool]:
+    """A test whether a path's parents are true folders: below a link, git does not see files, and nor do we."""
+
+    @cache
+    def real(folder: str) -> bool:
+        if not folder:
+            return True
+        try:
+            return real(folder.rpartition("/")[0]) and stat.S_ISDIR((root / folder).lstat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    return lambda path: real(path.rpartition("/")[0])
+
+
+def walk(root: Path, keep: Callable[[str, bool], bool] | None = None) -> Iterator[str]:
+    """Paths of everything below a folder that is no folder, sorted within each; links are not followed.
+
+    Args:
+        root: the folder.
+        keep: decides by path and whether it is a folder; a folder not kept is not entered.
+
+    Raises:
+        CaptureError: a name is not UTF-8, or a folder cannot be listed; names it.
+    """
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(root / folder) as found:
+                entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+        except OSError as error:
+            raise CaptureError(f"cannot list {str(root / folder)!r}: {error.strerror}") from error
+        for name, is_folder in entries:
+            path = f"{folder}/{name}" if folder else name
+            if keep and not keep(path, is_folder):
+                continue
+            if is_folder:
+                folders.append(path)
+            else:
+                yield check_text(os.fsencode(path))
+
+
+def scan_tree(root: Path) -> tuple[TreeEntry, ...]:
+    """Every file and link below a folder, sorted by path.
+
+    Raises:
+        CaptureError: something there is neither file, link nor folder, or cannot be read or named; names it.
+    """
+    seen = (see(root, path) for path in walk(root))
+    return tuple(sorted((one.entry for one in seen if one), key=lambda entry: entry.path))
+
+
+def check_text(path: bytes) -> str:
+    """A path as text.
+
+    Raises:
+        CaptureError: it is not UTF-8.
+    """
+    try:
+        return path.decode()
+    except UnicodeDecodeError as error:
+        raise CaptureError(
+            f"the file name {path!r} is not UTF-8 and cannot be captured", do="Rename it, or ignore it"
+        ) from error
+
+
+def _mode(stamp: Stamp) -> Mode:
+    if stat.S_ISLNK(stamp[0]):
+        return "link"
+    return "755" if stamp[0] & stat.S_IXUSR else "644"
+
+
+def _chunks(file: str, path: str, stamp: Stamp) -> Iterator[bytes]:
+    """The content in pieces, of exactly the size that the stamp says."""
+    try:
+        if stat.S_ISLNK(stamp[0]):
+            yield os.fsencode(os.readlink(file))  # noqa: PTH115  Path.readlink would drop `./` and a last `/`
+            return
+        left = stamp[1]
+        # Not following a link and not blocking on a pipe that came in the file's place meanwhile.
+        with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as opened:  # noqa: PTH123
+            while chunk := opened.read(_CHUNK):
+                left -= len(chunk)
+                yield chunk
+        if left:
+            raise FileChangedError(path)
+    except PermissionError as error:
+        raise CaptureError(f"{file!r} cannot be read: {error.strerror}", do="Make it readable, or ignore it") from error
+    except OSError as error:
+        raise FileChangedError(path) from error

@@ -1,0 +1,30 @@
+"""`launch agent`: serve launch queues from this machine."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from launch_jobs.cli.output import emit, json_option, next_command, progress
+from launch_jobs.cli.session import server_session, wait
+
+
+@click.command("agent")
+@click.option("-q", "--queue", "queues", metavar="QUEUE", multiple=True, required=True, help="Repeatable.")
+@click.option("--max-jobs", type=click.IntRange(min=1), help="Most runs at once over all its queues.")
+@click.option("--drain", is_flag=True, help="End when nothing is left to do.")
+@json_option
+def agent_command(queues: tuple[str, ...], max_jobs: int | None, drain: bool, as_json: bool) -> None:
+    """Claim runs from queues and run them on this machine.
+
+    On SIGTERM it leaves at once; containers and processes go on, and the next agent adopts them.
+    """
+    server_session(quiet=False)
+    from launch_jobs.workers.agent import run_agent
+
+    wait(run_agent(list(dict.fromkeys(queues)), max_jobs=max_jobs, drain=drain, say=progress))
+    if as_json:
+        emit({"queues": list(queues), "drained": drain})
+    elif sys.stderr.isatty():
+        next_command("launch list")

@@ -1,0 +1,213 @@
+"""`launch job …`: jobs in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from launch_jobs.cli.output import emit, facts, json_option, next_command, table
+from launch_jobs.cli.params import DashedCommand, dashed_command
+from launch_jobs.cli.session import Session, local_session
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from launch_jobs.job import CaptureRecord, JobVersion
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@click.group("job")
+def job_command() -> None:
+    """Look at jobs and make them.
+
+    JOB is name, name:v3, name:alias or name@sha256:…
+    """
+
+
+@job_command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the newest version of every job."""
+    from launch_jobs.cli.present import ago_text, job_document, source_text
+
+    store = local_session().store
+    found = [(store.versions(name)[-1], store.aliases(name)) for name in store.names()]
+    if as_json:
+        emit([{**job_document(version), "aliases": {**aliases}} for version, aliases in found])
+        return
+    rows = [
+        (version.label, source_text(version), version.digest[7:19], ago_text(version.created), ", ".join(aliases))
+        for version, aliases in found
+    ]
+    table(("job", "source", "digest", "captured", "aliases"), rows)
+    next_command(f"launch job show {found[0][0].name}" if found else "launch run -- python train.py")
+
+
+@job_command.command()
+@click.argument("job")
+@json_option
+def show(job: str, as_json: bool) -> None:
+    """Show one job version: source, command, parameters, capture records."""
+    session = local_session()
+    version = session.job(job)
+    records = session.store.records(version)
+    if as_json:
+        emit(_whole(session, version, records))
+        return
+    _print_job(session, version, records)
+    next_command(f"launch submit {version.label} -q QUEUE")
+
+
+def _whole(session: Session, version: JobVersion, records: list[CaptureRecord]) -> dict[str, JsonValue]:
+    from launch_jobs.cli.present import job_document
+
+    aliases = session.store.aliases(version.name)
+    return {
+        **job_document(version),
+        "aliases": [alias for alias, number in aliases.items() if number == version.version],
+        "versions": [f"v{one.version}" for one in session.store.versions(version.name)],
+        "job": version.job.model_dump(mode="json"),
+        "origin": version.origin.model_dump(mode="json"),
+        "records": [record.model_dump(mode="json") for record in records],
+    }
+
+
+def _print_job(session: Session, version: JobVersion, records: list[CaptureRecord]) -> None:
+    import shlex
+
+    from launch_jobs.cli.present import duration_text, pairs_text, source_text
+
+    job, aliases = version.job, session.store.aliases(version.name)
+    facts(
+        [
+            ("job", version.label),
+            ("digest", version.digest),
+            ("aliases", ", ".join(alias for alias, number in aliases.items() if number == version.version)),
+            ("versions", len(session.store.versions(version.name))),
+            ("captured", version.created),
+            ("source", source_text(version)),
+            ("command", shlex.join(job.entrypoint.argv)),
+            ("directory", job.entrypoint.directory),
+            ("python", job.environment.python),
+            ("distributions", len(job.environment.distributions) or None),
+        ]
+    )
+    _print_parameters(version)
+    if records:
+        click.echo()
+        rows = [
+            (record.started, pairs_text(record.parameters), record.exit_code, duration_text(record.duration_s))
+            for record in records
+        ]
+        table(("tracked run", "parameters", "exit code", "duration"), rows)
+
+
+def _print_parameters(version: JobVersion) -> None:
+    from launch_jobs.arguments import properties_of
+    from launch_jobs.cli.present import value_text
+
+    properties = properties_of(version.job.inputs)
+    if not properties:
+        return
+    click.echo()
+    rows = [
+        (name, value_text(schema.get("type")), value_text(schema.get("default")), schema.get("description"))
+        for name, schema in properties.items()
+    ]
+    table(("parameter (-p)", "type", "default", "meaning"), rows)
+
+
+@job_command.command()
+@click.argument("job")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@json_option
+def checkout(job: str, directory: Path, as_json: bool) -> None:
+    """Write a job's source tree, byte for byte, into a new folder."""
+    from launch_jobs.capture.source import checkout as write_tree
+    from launch_jobs.cli.present import job_document
+
+    session = local_session()
+    version = session.job(job)
+    write_tree(version, session.store, directory)
+    if as_json:
+        emit({**job_document(version), "directory": str(directory.absolute())})
+        return
+    facts([("job", version.label), ("directory", directory)])
+    next_command(f"launch submit {version.label} -q QUEUE")
+
+
+@job_command.group()
+def create() -> None:
+    """Make a job without running it: from a folder or a git repository."""
+
+
+def _creation_options(command: F) -> F:
+    alias = click.option("--alias", "aliases", multiple=True, help="Let this alias mean the version; repeatable.")
+    name = click.option("--name", help="The job's name; default: the script's stem.")
+    return name(alias(command))
+
+
+def _needed_command() -> list[str]:
+    words = dashed_command()
+    if words is None:
+        raise click.UsageError("The command is missing: end with -- CMD ARG...", click.get_current_context())
+    return list(words)
+
+
+@create.command("code", cls=DashedCommand)
+@click.argument("path", type=click.Path(path_type=Path))
+@_creation_options
+@json_option
+def create_code(path: Path, name: str | None, aliases: tuple[str, ...], as_json: bool) -> None:
+    """Make a job from a folder as it is."""
+    from launch_jobs.capture.untracked import capture_code
+
+    command = _needed_command()
+    session = local_session()
+    _check_aliases(aliases)
+    _created(session, capture_code(path, command, store=session.store, name=name), aliases, as_json)
+
+
+@create.command("git", cls=DashedCommand)
+@click.argument("repository", metavar="URL|PATH")
+@click.option("--ref", help="Branch, tag or commit; default: HEAD.")
+@_creation_options
+@json_option
+def create_git(repository: str, ref: str | None, name: str | None, aliases: tuple[str, ...], as_json: bool) -> None:
+    """Make a job from a commit of a git repository."""
+    from launch_jobs.capture.untracked import capture_git
+
+    command = _needed_command()
+    session = local_session()
+    _check_aliases(aliases)
+    _created(session, capture_git(repository, command, store=session.store, name=name, ref=ref), aliases, as_json)
+
+
+def _check_aliases(aliases: tuple[str, ...]) -> None:
+    """Before anything is made.
+
+    Raises:
+        BadInput: one cannot be an alias.
+    """
+    from launch_jobs.errors import BadInput
+    from launch_jobs.names import check_name, is_version
+
+    for alias in aliases:
+        if is_version(check_name("job alias", alias)):
+            raise BadInput(f"{alias!r} cannot be an alias: it reads as a version", do="Choose another word")
+
+
+def _created(session: Session, version: JobVersion, aliases: tuple[str, ...], as_json: bool) -> None:
+    from launch_jobs.cli.present import job_document, source_text
+
+    for alias in aliases:
+        session.store.set_alias(version.name, alias, version.version)
+    if as_json:
+        emit({**job_document(version), "aliases": list(aliases)})
+        return
+    facts([("job", version.label), ("digest", version.digest), ("source", source_text(version))])
+    next_command(f"launch submit {version.label} -q QUEUE")

@@ -1,0 +1,158 @@
+"""`launch queue …`: make and manage launch queues."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import click
+
+from launch_jobs.cli.output import emit, facts, json_option, next_command, table
+from launch_jobs.cli.session import server_session, wait
+from launch_jobs.errors import BadInput
+
+if TYPE_CHECKING:
+    from launch_jobs.job import JsonObject
+    from launch_jobs.queue import QueueInfo
+
+
+class _Given(TypedDict):
+    template: Path | None
+    limit: int | None
+    description: str
+
+
+@click.group("queue")
+def queue_command() -> None:
+    """Make and manage launch queues."""
+
+
+@queue_command.command("create")
+@click.argument("name")
+@click.option("--type", "queue_type", metavar="docker|process", required=True, help="What runs its runs.")
+@click.option(
+    "--template",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Base job template (JSON), the queue's configuration.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Most runs at once, over all agents.")
+@click.option("--description", default="", help="For people.")
+@json_option
+def create(name: str, queue_type: str, as_json: bool, **given: Unpack[_Given]) -> None:
+    """Make a queue."""
+    server_session()
+    from launch_jobs.queue import create_queue
+
+    template = _read_template(given["template"]) if given["template"] else None
+    made = create_queue(name, queue_type, template=template, limit=given["limit"], description=given["description"])
+    _tell(wait(made), as_json, then=f"launch agent -q {name}")
+
+
+def _read_template(path: Path) -> JsonObject:
+    try:
+        content: object = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is no readable JSON ({error})", do="Write the base job template as JSON") from error
+    if not isinstance(content, dict):
+        raise BadInput(f"{path} holds no JSON object", do="Write the base job template as JSON")
+    return content  # pyright: ignore[reportUnknownVariableType] - json.loads gives str keys and JSON values
+
+
+@queue_command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List all launch queues."""
+    server_session()
+    from launch_jobs.queue import list_queues
+
+    queues = wait(list_queues())
+    if as_json:
+        emit([queue.model_dump(mode="json", exclude={"template"}) for queue in queues])
+        return
+    rows = [(queue.name, queue.type, queue.status, queue.limit, queue.description) for queue in queues]
+    table(("queue", "type", "status", "limit", "description"), rows)
+    next_command(f"launch submit JOB -q {queues[0].name}" if queues else "launch queue create NAME --type docker")
+
+
+@queue_command.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show one queue and its job variables."""
+    server_session()
+    from launch_jobs.queue import show_queue
+
+    _tell(wait(show_queue(name)), as_json, then=f"launch submit JOB -q {name}")
+
+
+@queue_command.command()
+@click.argument("name")
+@json_option
+def pause(name: str, as_json: bool) -> None:
+    """Pause a queue: it takes submits and starts nothing."""
+    server_session()
+    from launch_jobs.queue import pause_queue
+
+    _tell(wait(pause_queue(name)), as_json, then=f"launch queue resume {name}")
+
+
+@queue_command.command()
+@click.argument("name")
+@json_option
+def resume(name: str, as_json: bool) -> None:
+    """Resume a paused queue."""
+    server_session()
+    from launch_jobs.queue import pause_queue
+
+    _tell(wait(pause_queue(name, paused=False)), as_json, then="launch list")
+
+
+@queue_command.command()
+@click.argument("name")
+@json_option
+def delete(name: str, as_json: bool) -> None:
+    """Delete a queue; its waiting runs are cancelled.
+
+    Refused while runs of it are active.
+    """
+    server_session()
+    from launch_jobs.queue import delete_queue
+
+    wait(delete_queue(name))
+    if as_json:
+        emit({"name": name, "deleted": True})
+        return
+    click.echo(f"Queue {name} deleted")
+    next_command("launch queue list")
+
+
+def _tell(queue: QueueInfo, as_json: bool, *, then: str) -> None:
+    if as_json:
+        emit(queue.model_dump(mode="json"))
+        return
+    facts(
+        [
+            ("queue", queue.name),
+            ("type", queue.type),
+            ("status", queue.status),
+            ("limit", queue.limit),
+            ("priorities", ", ".join(queue.priorities)),
+            ("description", queue.description),
+        ]
+    )
+    variables = queue.template.get("variables")
+    properties = variables.get("properties") if isinstance(variables, dict) else None
+    if isinstance(properties, dict):
+        _print_variables(properties)
+    next_command(then)
+
+
+def _print_variables(properties: JsonObject) -> None:
+    from launch_jobs.cli.present import value_text
+
+    declared = {name: schema for name, schema in properties.items() if isinstance(schema, dict)}
+    rows = [(name, value_text(schema.get("default")), schema.get("description")) for name, schema in declared.items()]
+    click.echo()
+    table(("job variable (--set)", "default", "meaning"), rows)

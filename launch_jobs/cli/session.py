@@ -1,0 +1,93 @@
+"""What commands work on: this machine's settings, its job store, and the Prefect server it is connected to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from launch_jobs.job import JobVersion
+    from launch_jobs.local.connection import Connection
+    from launch_jobs.settings import LaunchSettings
+    from launch_jobs.store.jobs import JobStore
+
+T = TypeVar("T")
+
+_QUIET = {"PREFECT_LOGGING_LEVEL": "CRITICAL", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """One command's surroundings."""
+
+    settings: LaunchSettings
+
+    @cached_property
+    def store(self) -> JobStore:
+        """The job store, opened at its first use.
+
+        Raises:
+            BadInput, StoreError: it cannot be opened.
+        """
+        from launch_jobs.store.jobs import open_store
+
+        return open_store(self.settings.store_url)
+
+    def job(self, reference: str) -> JobVersion:
+        """The job version that a user names.
+
+        Raises:
+            BadInput, NotFound: there is none.
+        """
+        from launch_jobs.names import JobRef
+
+        return self.store.resolve(JobRef.parse(reference))
+
+
+def local_session() -> Session:
+    """A session that needs no server.
+
+    Raises:
+        BadInput: a setting is wrong.
+    """
+    from launch_jobs.settings import load_settings
+
+    return Session(load_settings())
+
+
+def server_session(*, quiet: bool = True) -> Session:
+    """A session with the Prefect server: PREFECT_API_URL's, else the one that `launch up` started.
+
+    Call it before anything imports Prefect, which reads its settings from the environment once.
+    """
+    from launch_jobs.local.connection import connection
+
+    session = local_session()
+    if not os.environ.get("PREFECT_API_URL") and (to := connection(session.settings)):
+        use_server(to)
+    if quiet:
+        quieten()
+    return session
+
+
+def use_server(to: Connection) -> None:
+    """Let this process talk to a server, whatever its environment said."""
+    from launch_jobs.local.connection import client_environment
+
+    os.environ.update(client_environment(to))
+
+
+def quieten() -> None:
+    """Keep Prefect's own log lines off the terminal: stdout and stderr are ours."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def wait(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end."""
+    import asyncio
+
+    return asyncio.run(work)  # pyright: ignore[reportArgumentType] - asyncio names its type parameters otherwise

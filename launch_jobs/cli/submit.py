@@ -1,0 +1,218 @@
+"""`launch submit`: put a job on a queue, and, if wanted, watch it to its end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import click
+
+from launch_jobs.cli.logs import print_log
+from launch_jobs.cli.output import console, emit, facts, json_option, next_command, printable, progress
+from launch_jobs.cli.params import DashedCommand, assignment, command_line, dashed_command, duration, plain_value
+from launch_jobs.cli.runs import print_files, print_run
+from launch_jobs.cli.session import Session, server_session, wait
+from launch_jobs.errors import BadInput, RunFailed
+
+if TYPE_CHECKING:
+    from launch_jobs.run import RunInfo
+    from launch_jobs.submit import Submission
+
+_POLL_S = 0.7
+
+
+class _Given(TypedDict):
+    queue: str | None
+    parameters: tuple[tuple[str, str], ...]
+    variables: tuple[tuple[str, str], ...]
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    entrypoint: tuple[str, ...] | None
+    name: str | None
+    priority: str | None
+    timeout: float | None
+    key: str | None
+
+
+@click.command("submit", cls=DashedCommand)
+@click.argument("job", required=False)
+@click.option("-q", "--queue", help="Launch queue; default: the job's own.")
+@click.option(
+    "-p", "parameters", metavar="NAME=VALUE", multiple=True, type=assignment, help="A hyperparameter; repeatable."
+)
+@click.option(
+    "--set",
+    "variables",
+    metavar="VARIABLE=VALUE",
+    multiple=True,
+    type=assignment,
+    help="A job variable of the queue, such as gpus=1; repeatable.",
+)
+@click.option("--arg", "args", multiple=True, help="Appended to the program's arguments; repeatable.")
+@click.option(
+    "--env", metavar="NAME=VALUE", multiple=True, type=assignment, help="The program's environment; repeatable."
+)
+@click.option("--entrypoint", metavar="COMMAND", type=command_line, help="Replaces the job's command.")
+@click.option("--name", help="The run's name.")
+@click.option("--priority", metavar="critical|high|medium|low", help="Place in the queue; default: medium.")
+@click.option("--timeout", metavar="DURATION", type=duration, help="Time limit: seconds, or 30s, 10m, 2h, 1d.")
+@click.option("--key", help="Idempotency key: submitting again with it gives the same run.")
+@click.option("--watch", is_flag=True, help="Wait for the end; 0 if the run completed, else 1.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print what would be sent; send nothing.")
+@json_option
+def submit_command(job: str | None, watch: bool, dry_run: bool, as_json: bool, **given: Unpack[_Given]) -> None:
+    """Submit a job to a launch queue.
+
+    JOB is name, name:v3, name:alias or name@sha256:…. With -- CMD the working copy is captured, without running it
+    here, and submitted.
+    """
+    command = dashed_command()
+    context = click.get_current_context()
+    if (job is None) == (command is None):
+        raise click.UsageError("Give either JOB or -- CMD ARG...", context)
+    if watch and dry_run:
+        raise click.UsageError("--watch and --dry-run exclude each other", context)
+    session = server_session()
+    submission = _submission(job or _capture(session, command or ()), given)
+    if dry_run:
+        _print_request(session, submission, as_json)
+        return
+    info = _submit(session, submission)
+    if watch:
+        _watch(session, info, as_json)
+        return
+    if as_json:
+        emit(info.model_dump(mode="json"))
+        return
+    print_run(info)
+    next_command(f"launch logs {info.name} -f")
+
+
+def _capture(session: Session, command: tuple[str, ...]) -> str:
+    """Capture the working copy: its git work tree if it is in one, else the folder."""
+    from launch_jobs.capture.untracked import capture_code, capture_git
+
+    folder, words = Path.cwd(), list(command)
+    try:
+        version = capture_git(folder, words, store=session.store)
+    except BadInput:  # no repository with a commit; whatever else is wrong, `capture_code` says again
+        version = capture_code(folder, words, store=session.store)
+    progress(f"Captured {version.label} ({version.digest[:19]})")
+    return version.reference
+
+
+def _submission(job: str, given: _Given) -> Submission:
+    """What was typed, as data.
+
+    Raises:
+        BadInput: a value cannot be one.
+    """
+    from pydantic import ValidationError
+
+    from launch_jobs.job import Overrides
+    from launch_jobs.submit import Submission
+
+    try:
+        return Submission(
+            job=job,
+            queue=given["queue"],
+            overrides=Overrides(
+                args=given["args"],
+                env=dict(given["env"]),
+                entrypoint=given["entrypoint"],
+                timeout_s=given["timeout"],
+            ),
+            parameter_texts=dict(given["parameters"]),
+            variables={name: plain_value(text) for name, text in given["variables"]},
+            priority=given["priority"],
+            name=given["name"],
+            key=given["key"],
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def _print_request(session: Session, submission: Submission, as_json: bool) -> None:
+    from launch_jobs.submit import prepare
+
+    request = wait(prepare(submission, session.store))
+    if as_json:
+        emit(request.model_dump(mode="json"))
+        return
+    facts([("job", request.job_label), ("content", request.job), ("queue", request.queue)])
+    click.echo(json.dumps(request.body, indent=2))
+    next_command("the same without --dry-run")
+
+
+def _submit(session: Session, submission: Submission) -> RunInfo:
+    from launch_jobs.runs import show_run
+    from launch_jobs.submit import submit
+
+    async def submit_and_show() -> RunInfo:
+        run = await submit(submission, session.store)
+        return await show_run(str(run.id), session.store)
+
+    return wait(submit_and_show())
+
+
+def _watch(session: Session, info: RunInfo, as_json: bool) -> None:
+    try:
+        info = wait(_follow(session, info))
+    except KeyboardInterrupt:
+        progress(f"{info.name} goes on")
+        next_command(f"launch cancel {info.name}")
+        raise
+    if as_json:
+        emit(info.model_dump(mode="json"))
+    else:
+        from launch_jobs.runs import read_log
+
+        wait(print_log(read_log(info.id, session.store)))
+        print_run(info)
+        if info.outputs:
+            print_files(info.outputs)
+        next_command(f"launch outputs {info.name}" if info.outputs else f"launch show {info.name}")
+    if info.state.value != "completed":
+        click.get_current_context().exit(RunFailed.exit_code)
+
+
+async def _follow(session: Session, info: RunInfo) -> RunInfo:
+    """Show the run's state until it is over."""
+    import asyncio
+
+    from launch_jobs.cli.present import duration_text
+    from launch_jobs.runs import show_run
+
+    with _live() as tell:
+        while True:
+            since = f" · {duration_text(info.duration_s)}" if info.duration_s else ""
+            tell(f"{info.name} · {info.state_name}", since)
+            if info.state.is_final:
+                return info
+            await asyncio.sleep(_POLL_S)
+            info = await show_run(info.id, session.store)
+
+
+@contextmanager
+def _live() -> Generator[Callable[[str, str], None]]:
+    """Take a state and how long it lasts: one changing line on a terminal, else a line for each new state."""
+    if sys.stderr.isatty():
+        from rich.text import Text
+
+        with console(err=True).status("") as status:
+            yield lambda state, since: status.update(Text(printable(state + since)))
+        return
+    told = ""
+
+    def tell(state: str, _: str) -> None:
+        nonlocal told
+        if state != told:
+            progress(state)
+            told = state
+
+    yield tell

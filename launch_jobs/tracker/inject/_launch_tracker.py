@@ -1,0 +1,319 @@
+"""Watches one Python process and journals what it sees. Standard library only, CPython 3.8 and later.
+
+The journal is `<LAUNCH_TRACK_DIR>/<pid>-<start>.log`, one fact a line, each line a Python literal: `(kind, value, ...)`.
+Every new fact is appended at once with its own open, write and close. So nothing is lost to `os._exit` or SIGKILL, and
+no descriptor is held that the program could see, close, or reuse. `ascii()` needs no import, where json brings `re`.
+
+It must not change the program: nothing is printed, no frame of ours is ever on the stack while the program's code
+runs, and every fault of ours is dropped (but never an exception that a signal handler of the program raised meanwhile).
+"""
+
+import atexit
+import os
+import sys
+import time
+
+MOST_READ = 10000  # files read inside the source root that are journalled, per process
+MOST_WRITTEN = 100000
+MOST_FOLDERS = 10000  # remembered as inside or outside the source root
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+STDLIB = frozenset(getattr(sys, "stdlib_module_names", ())) | frozenset(sys.builtin_module_names)
+OURS = frozenset(
+    function.__code__.co_filename for function in (lambda: None, os.path.join, os.path.realpath, os.fsdecode)
+)
+# Bound now: the program may replace them (pyfakefs does).
+_open, _write, _close, _getcwd, _getpid = os.open, os.write, os.close, os.getcwd, os.getpid
+
+
+def foreign(trace):
+    """Whether an exception that passed through us was raised by code of the program, such as a signal handler."""
+    while trace is not None:
+        if False:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def plain(value):
+    """The value as plain data, or ValueError. Exact types: an enum member is an int to isinstance."""
+    kind = type(value)
+    if value is None or kind in (bool, int, str):
+        return value
+    if kind is float and value - value == 0:  # neither infinite nor NaN
+        return value
+    if kind in (list, tuple):
+        return [plain(item) for item in value]
+    if hasattr(kind, "__fspath__"):
+        return plain(os.fspath(value))
+    raise ValueError(kind.__name__)
+
+
+class Tracker:
+    def __init__(self, directory, root):
+        self.directory = directory
+        self.root = root.rstrip(os.sep) + os.sep
+        self.forget()
+        self.handlers = {
+            "open": self.opened,
+            "import": self.imported,
+            "os.rename": self.moved,
+            "os.link": self.moved,
+            "os.symlink": self.moved,
+            "sqlite3.connect": self.connected,
+        }
+
+    def forget(self):
+        """Begin as a new process (at the start, and in the child of a fork, which writes a file only for a new fact)."""
+        self.file = os.path.join(self.directory, "%d-%d.log" % (_getpid(), time.time_ns()))
+        self.begun = False
+        self.names = set()
+        self.seen = set()
+        self.folders = {}
+        self.written = 0
+        self.read = 0
+
+    def append(self, *fact):
+        text = ""
+        if not self.begun:
+            self.begun = True
+            text = ascii(("start", self.identity())) + "\n"
+        descriptor = _open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            _write(descriptor, (text + ascii(fact) + "\n").encode("ascii"))
+        finally:
+            _close(descriptor)
+
+    def identity(self):
+        return {
+            "pid": _getpid(),
+            "parent": os.getppid(),
+            "python": "%d.%d.%d" % sys.version_info[:3],
+            "implementation": sys.implementation.name,
+            "executable": sys.executable or "",
+            "prefix": sys.prefix,
+            "system": sys.platform,
+            "machine": os.uname().machine if hasattr(os, "uname") else "",
+            "argv": [str(item) for item in getattr(sys, "argv", [])],
+        }
+
+    # --- audit events -------------------------------------------------------------------------------------------------
+
+    def audit(self, event, args):
+        handle = self.handlers.get(event)
+        if handle is None:
+            return
+        try:
+            handle(*args)
+        except Exception:
+            if foreign(sys.exc_info()[2]):
+                raise
+
+    def imported(self, name, *_):
+        if name in self.names:
+            return
+        self.names.add(name)
+        if name == "argparse":
+            # The program is about to import it, and finds it loaded. Afterwards would be too late: there is no event.
+            import argparse
+
+            self.watch_parsers(argparse)
+        if name.partition(".")[0] not in STDLIB:
+            self.append("import", name)
+
+    def opened(self, path, _mode, flags):
+        if type(path) not in (str, bytes) or path == self.file:
+            return
+        if flags & WRITING:
+            self.wrote(path)
+        elif self.read < MOST_READ:
+            self.loaded(path)
+
+    def moved(self, _source, target, *_):
+        self.wrote(target)
+
+    def connected(self, database):
+        self.wrote(database)
+
+    def wrote(self, path):
+        folder, name = os.path.split(self.absolute(path))
+        inside = self.folders.get(folder)
+        if inside is None:
+            if len(self.folders) >= MOST_FOLDERS:
+                self.folders.clear()
+            inside = os.path.realpath(folder) + os.sep
+            inside = self.folders[folder] = inside if inside.startswith(self.root) else ""
+        if inside and ("write", inside + name) not in self.seen and self.written < MOST_WRITTEN:
+            self.seen.add(("write", inside + name))
+            self.written += 1
+            self.append("write", inside + name)
+
+    def loaded(self, path):
+        # Most files that a program reads are far from its source; and the same ones, again and again.
+        path = os.fsdecode(path)
+        if path in self.seen or (path[:1] == os.sep and not path.startswith(self.root)):
+            return
+        self.seen.add(path)
+        path = os.path.normpath(self.absolute(path))
+        if path.startswith(self.root) and not path.endswith((".py", ".pyc")):
+            self.read += 1
+            self.append("read", path)
+
+    def absolute(self, path):
+        path = os.fsdecode(path)
+        return path if os.path.isabs(path) else os.path.join(_getcwd(), path)
+
+    # --- argparse -----------------------------------------------------------------------------------------------------
+
+    def watch_parsers(self, argparse):
+        if "_parse_known_args" in argparse.ArgumentParser.__dict__:
+            ParserHook(self, argparse)
+
+    def parsed(self, parser, frame):
+        """Journal a parser that is about to parse the command's own arguments; whether it was one."""
+        args = frame.f_locals["args"]
+        if args != sys.argv[1:] or not (args or from_command(frame)):
+            return False
+        self.append("parser", describe(parser, args))
+        return True
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def finish(self):
+        self.handlers.clear()
+        for kind, look in (("modules", modules), ("path", search_path), ("libraries", libraries)):
+            try:
+                self.append(kind, look())
+            except Exception:
+                if foreign(sys.exc_info()[2]):
+                    raise
+        self.append("end")
+
+
+class ParserHook:
+    """Stands in for `ArgumentParser._parse_known_args`; tells the tracker of the look-up, and gives the method itself.
+
+    A wrapper around the method would be a frame in every traceback that a `type=` function of the program causes.
+    """
+
+    def __init__(self, tracker, argparse):
+        self.tracker = tracker
+        self.parser_class = argparse.ArgumentParser
+        self.original = self.parser_class.__dict__["_parse_known_args"]
+        self.parser_class._parse_known_args = self
+
+    def __get__(self, parser, owner=None):
+        if parser is not None:
+            try:
+                if self.tracker.parsed(parser, sys._getframe(1)):
+                    self.parser_class._parse_known_args = self.original
+            except Exception:
+                if foreign(sys.exc_info()[2]):
+                    raise
+        return self.original.__get__(parser, owner)
+
+
+def from_command(frame):
+    """Whether an empty argument list is the command's: `parse_args()`, or an argument made from `sys.argv`."""
+    library = frame.f_code.co_filename
+    while frame.f_back is not None and frame.f_code.co_filename == library:
+        # The first one has overwritten its argument; the others still have what they were called with.
+        if frame.f_code.co_name in ("parse_args", "parse_known_args") and frame.f_locals.get("args", ()) is None:
+            return True
+        frame = frame.f_back
+    code, at = frame.f_code.co_code, frame.f_lasti
+    while at > 0 and code[at] == 0:  # since 3.11 a call instruction has inline cache entries behind it
+        at -= 2
+    if code[at + 1] == 0:  # the call's number of arguments
+        return True
+    while frame is not None:
+        if "argv" in frame.f_code.co_names:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def describe(parser, args):
+    return {
+        "args": [str(item) for item in args],
+        "prog": str(parser.prog),
+        "prefix_chars": parser.prefix_chars,
+        "fromfile": parser.fromfile_prefix_chars is not None,
+        "abbreviations": bool(getattr(parser, "allow_abbrev", True)),
+        "actions": [describe_action(action) for action in parser._actions],
+    }
+
+
+def describe_action(action):
+    kind = type(action)
+    described = {
+        "kind": kind.__name__ if kind.__module__ == "argparse" else kind.__module__ + "." + kind.__qualname__,
+        "dest": str(action.dest),
+        "flags": [str(flag) for flag in action.option_strings],
+        "nargs": action.nargs,
+        "type": type_name(action.type),
+        "required": bool(action.required),
+        "help": action.help if isinstance(action.help, str) else None,
+        "restricted": action.choices is not None,
+    }
+    for name, value in (("const", action.const), ("default", action.default), ("choices", choices(action.choices))):
+        try:
+            described[name] = plain(value)
+        except ValueError:
+            pass  # left out: not plain data
+    return described
+
+
+def type_name(kind):
+    if kind is None or kind in (int, float, str, bool):
+        return None if kind is None else kind.__name__
+    return "other"
+
+
+def choices(value):
+    if type(value) in (set, frozenset):
+        return sorted(value, key=str)  # the order of a set changes from run to run
+    if isinstance(value, (list, tuple, range, dict)) or type(value).__name__ == "dict_keys":
+        return list(value) if len(value) <= 1000 else None
+    return value
+
+
+# --- what is looked at once, at the end ----------------------------------------------------------------------------------
+
+
+def modules():
+    """Files of all modules but the standard library's. Never through getattr: lazy modules would load."""
+    module_type, found = type(sys), {}
+    for name, module in list(sys.modules.items()):
+        if type(name) is not str or name.partition(".")[0] in STDLIB or not issubclass(type(module), module_type):
+            continue
+        file = object.__getattribute__(module, "__dict__").get("__file__")
+        found[name] = os.path.abspath(file) if type(file) is str else None
+    return found
+
+
+def search_path():
+    return [os.path.abspath(entry) for entry in sys.path if type(entry) is str]
+
+
+def libraries():
+    """Shared objects mapped into the process (Linux)."""
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            lines = maps.read().splitlines()
+    except OSError:
+        return []
+    paths = {line.split(None, 5)[5] for line in lines if b".so" in line}
+    return sorted(os.fsdecode(path) for path in paths if path.startswith(b"/"))
+
+
+def start():
+    if not hasattr(sys, "addaudithook"):
+        return
+    tracker = Tracker(os.environ["LAUNCH_TRACK_DIR"], os.environ.get("LAUNCH_TRACK_ROOT", ""))
+    tracker.append("begin")
+    if "argparse" in sys.modules:
+        tracker.watch_parsers(sys.modules["argparse"])
+    atexit.register(tracker.finish)  # registered first: it runs last
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=tracker.forget)
+    sys.addaudithook(tracker.audit)
