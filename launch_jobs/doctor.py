@@ -48,7 +48,7 @@ def check_all(settings: LaunchSettings) -> list[Check]:
         _checked("disk", _disk, settings),
         *_docker(settings),
         _tool("git", "captures git sources", "Install git to capture from git repositories"),
-        _tool("uv", "makes environments quickly", "Optional: pip install uv"),
+        _tool("uv", "makes environments for process queues", "Optional: the one beside Launch Jobs is used"),
     ]
 
 
@@ -67,7 +67,7 @@ def _server(settings: LaunchSettings) -> Check:
 
     to = connection(settings)
     if to is None:
-        return Check("server", False, "none is up", "Run `launch up`")
+        return Check("server", None, "none was started yet", "Run `launch up`")
     code, body = server.status(to, seconds=_LIMIT_S)
     version = body.strip('"')
     if code == 401:

@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
     WorkPoolFilterType,
 )
-from prefect.client.schemas.objects import TERMINAL_STATES, StateType
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Cancelled
 from pydantic import Field
@@ -41,9 +41,6 @@ FLOW_NAME = "launch-job"
 FLOW_ENTRYPOINT = "flows.launch_job.launch_job"
 _ACTIVE = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 _TYPE_PREFIX = "launch-"
-_NOT_OVER = FlowRunFilter(
-    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(set(StateType) - TERMINAL_STATES)))
-)
 _ONE_OF_TYPES = f"Choose one of {', '.join(CONFIGURATIONS)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from functools import cached_property
 from pathlib import Path
 
@@ -60,10 +61,12 @@ def load_settings() -> LaunchSettings:
     """The settings of this process.
 
     Raises:
-        BadInput: a value is ill-typed or unknown; the message names it.
+        BadInput: a value is ill-typed or unknown, or the file is no TOML; the message names it.
     """
     try:
         return LaunchSettings()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{home() / 'settings.toml'} is no TOML file: {error}", do="Mend it") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

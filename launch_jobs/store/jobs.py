@@ -54,8 +54,11 @@ def open_store(url: str) -> JobStore:
     if parts.scheme != "file" or not plain or not root.startswith("/") or "\0" in root:
         raise BadInput(f"{url!r} is no job store", do="Supported is file:///absolute/folder")
     objects = FolderObjects(Path(root))
-    objects.prepare(keys.MARKER, seal(keys.MARKER, _Marker()))
-    unseal(keys.MARKER, objects.get(keys.MARKER), _Marker)
+    try:
+        objects.prepare(keys.MARKER, seal(keys.MARKER, _Marker()))
+        unseal(keys.MARKER, objects.get(keys.MARKER), _Marker)
+    except NotFound as error:
+        raise StoreError(f"the job store {root} cannot be made", do="Name another by LAUNCH_JOBS_STORE") from error
     return JobStore(objects)
 
 

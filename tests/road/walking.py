@@ -100,6 +100,13 @@ class Road:
             assert time.monotonic() < deadline, f"still {info.state} ({info.reason}); agents said: {self.agents_said()}"
             await asyncio.sleep(0.2)
 
+    async def until_true(self, what: Callable[[], object]) -> None:
+        """Wait until something holds."""
+        deadline = time.monotonic() + LIMIT_S
+        while not what():
+            assert time.monotonic() < deadline, f"it never held; agents said: {self.agents_said()}"
+            await asyncio.sleep(0.2)
+
     async def end(self, run: str) -> RunInfo:
         """Wait until a run is over."""
         return await self.until(run, lambda info: info.state.is_final)
