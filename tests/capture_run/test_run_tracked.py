@@ -308,9 +308,13 @@ def test_signals_reach_the_program(
     command = [sys.executable, "-c", DRIVER, (tmp_path / "store").as_uri(), sys.executable, "train.py"]
     with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, start_new_session=True) as driver:
         assert driver.stdout is not None
-        driver.stdout.readline()
-        (os.killpg if to_group else os.kill)(driver.pid, number)
-        assert driver.wait() == 6
+        try:
+            driver.stdout.readline()
+            (os.killpg if to_group else os.kill)(driver.pid, number)
+            assert driver.wait(60) == 6
+        finally:
+            if driver.poll() is None:
+                os.killpg(driver.pid, signal.SIGKILL)
 
     (version,) = store.versions("train")
     assert [record.exit_code for record in store.records(version)] == [6]

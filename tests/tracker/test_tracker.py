@@ -38,7 +38,13 @@ class Bench:
             environment["PYTHONPATH"] = os.pathsep.join(entries)
         environment |= {"LAUNCH_TRACK_DIR": str(self.journals), "LAUNCH_TRACK_ROOT": str(self.root)}
         done = subprocess.run(
-            [python, *arguments], cwd=self.root, env=environment, input=b"in\n", capture_output=True, check=False
+            [python, *arguments],
+            cwd=self.root,
+            env=environment,
+            input=b"in\n",
+            capture_output=True,
+            check=False,
+            timeout=60,
         )
         return done.returncode, done.stdout, done.stderr
 

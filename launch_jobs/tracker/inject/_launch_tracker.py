@@ -28,7 +28,7 @@ _open, _write, _close, _getcwd, _getpid = os.open, os.write, os.close, os.getcwd
 def foreign(trace):
     """Whether an exception that passed through us was raised by code of the program, such as a signal handler."""
     while trace is not None:
-        if False:
+        if trace.tb_frame.f_code.co_filename not in OURS:
             return True
         trace = trace.tb_next
     return False
