@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from launch_jobs.arguments import check_parameters, render_arguments
 from launch_jobs.build.requirements import source_paths
 from launch_jobs.context import LaunchContext
-from launch_jobs.errors import BadInput, LaunchError, Unavailable
+from launch_jobs.errors import BadInput, LaunchError, NotFound, Unavailable
 from launch_jobs.images import build_planned, docker_builder, plan_image, ready_image
 from launch_jobs.job import Environment, Frozen, ImageSource, JobVersion, Overrides
 from launch_jobs.names import JobRef, attempt_name
@@ -270,7 +270,10 @@ async def _follow(
 
 
 async def _bring_home(context: LaunchContext, place: Place, spec: RunSpec, resolved: Resolved, folder: Path) -> Outputs:
-    left_out = await _reach(lambda: context.target.collect(place, spec, folder))
+    try:
+        left_out = await _reach(lambda: context.target.collect(place, spec, folder))
+    except NotFound:
+        return Outputs()  # the attempt vanished, and its outputs with it; its state says so
     directory = resolved.version.job.entrypoint.directory
     outputs, paths = await asyncio.to_thread(
         gather_outputs, folder, directory, resolved.configuration.output_limit_bytes

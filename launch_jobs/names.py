@@ -15,9 +15,9 @@ from launch_jobs.errors import BadInput
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """A SHA-256 in the OCI form `sha256:<64 lower-case hex digits>`."""
 
-_NAME = re.compile(r"^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$")
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
-_VERSION = re.compile(r"^v(0|[1-9][0-9]{0,8})$")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})")
 
 
 def canonical_json(value: JsonValue) -> bytes:
@@ -41,7 +41,7 @@ def check_name(kind: str, name: str) -> str:
     Raises:
         BadInput: not 1 to 63 characters of a-z, 0-9, `.`, `_`, `-`, or it begins or ends with a sign.
     """
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise BadInput(
             f"{name!r} cannot name a {kind}", do="Use 1-63 of a-z 0-9 . _ - , a letter or digit at both ends"
         )
@@ -56,7 +56,7 @@ def slug(text: str) -> str:
 
 def is_version(text: str) -> bool:
     """Whether `text` is a version such as `v0` or `v12` (an alias must not look like one)."""
-    return bool(_VERSION.match(text))
+    return bool(_VERSION.fullmatch(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class JobRef:
         """
         name, at, digest = text.partition("@")
         if at:
-            if not _DIGEST.match(digest):
+            if not _DIGEST.fullmatch(digest):
                 raise BadInput(f"{text!r} is no job reference", do="Write name@sha256:<64 hex digits>")
             return cls(check_name("job", name), digest)
         name, colon, selector = text.partition(":")

@@ -49,12 +49,16 @@ class Spool:
         temporary.write_text(json.dumps(cursor))
         temporary.replace(self._cursor_path)
 
-    def close(self) -> None:
-        """Hand on an unfinished last line and close the file."""
-        if self._rest:
-            self._sink(self._rest.decode(errors="replace"))
-            self._rest = b""
+    def release(self) -> None:
+        """Close the file in the middle; another spool of the same path goes on."""
         self._file.close()
+
+    def close(self) -> None:
+        """Hand on an unfinished last line; the output is whole."""
+        if self._rest:
+            self._sink(self._rest.decode(errors="replace").rstrip("\r"))
+            self._rest = b""
+        self.release()
 
     def remove(self) -> None:
         """Delete the local copy; the store has the whole."""

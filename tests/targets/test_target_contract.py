@@ -219,10 +219,9 @@ async def test_attempt_elsewhere_never_looks_absent(stage: Stage) -> None:
         await stage.target.status(place)
 
 
+@pytest.mark.parametrize("stage", ["process", "docker"], indirect=True)
 async def test_missing_command_is_exit_code_127(stage: Stage) -> None:
-    """A program that is not there ends the attempt as a shell tells it, now and later."""
-    if stage.kind == "memory":
-        pytest.skip("a memory target has one program")
+    """A program that is not there ends the attempt as a shell tells it, now and later (memory has one program)."""
     spec = stage.spec("exit").model_copy(update={"command": ("no-such-program",)})
     await stage.target.ensure(spec)
     place = await stage.target.place(spec.name)
