@@ -36,6 +36,7 @@ class LaunchSettings(BaseSettings):
     docker_registry: str | None = Field(
         default=None, description="Prefect DockerRegistryCredentials block to pull with."
     )
+    allow_process: bool = Field(default=False, description="Serve process queues of a server that is not on loopback.")
     port: int = Field(default=4200, ge=0, le=65535, description="Port of the embedded server; 0 takes a free one.")
 
     @override

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -14,12 +15,17 @@ from launch_jobs.cli.session import server_session, wait
 @click.option("-q", "--queue", "queues", metavar="QUEUE", multiple=True, required=True, help="Repeatable.")
 @click.option("--max-jobs", type=click.IntRange(min=1), help="Most runs at once over all its queues.")
 @click.option("--drain", is_flag=True, help="End when nothing is left to do.")
+@click.option("--allow-process", is_flag=True, help="Serve process queues of a server that is not on loopback.")
 @json_option
-def agent_command(queues: tuple[str, ...], max_jobs: int | None, drain: bool, as_json: bool) -> None:
+def agent_command(
+    queues: tuple[str, ...], max_jobs: int | None, drain: bool, allow_process: bool, as_json: bool
+) -> None:
     """Claim runs from queues and run them on this machine.
 
     On SIGTERM it leaves at once; containers and processes go on, and the next agent adopts them.
     """
+    if allow_process:
+        os.environ["LAUNCH_JOBS_ALLOW_PROCESS"] = "1"
     server_session(quiet=False)
     from launch_jobs.workers.agent import run_agent
 

@@ -23,7 +23,7 @@ _WORKERS: dict[str, type[LaunchWorker]] = {worker.type: worker for worker in (Do
 async def run_agent(
     queues: list[str], *, max_jobs: int | None = None, drain: bool = False, say: Callable[[str], None] = print
 ) -> None:
-    """Serve launch queues until SIGTERM; with `drain`, until nothing is left to do that was claimed.
+    """Serve launch queues until SIGTERM; with `drain`, until the queues are empty and all is over.
 
     Raises:
         NotFound: there is no such queue.
@@ -46,4 +46,4 @@ async def run_agent(
         for worker in workers:
             await stack.enter_async_context(worker)
         say(f"Agent {name} serves {', '.join(queues)}")
-        await serve(workers, run_once=drain)
+        await serve(workers, until_empty=drain)

@@ -23,6 +23,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import PrefectException
 from prefect.states import Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from typing_extensions import override
@@ -72,7 +73,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.conductor = Conductor(self.kind, self.pool, self.settings, self.ownership.identity)
         self.active: dict[UUID, asyncio.Event] = {}
         """The runs this agent works on, each with the event that cancels it."""
-        self.draining = False
+        self.stopping = False
         self._blind_until = 0.0
 
     @override
@@ -101,7 +102,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         catch_signals([self])
         async with self:
             printer(f"Agent {self.name!r} serves the launch queue {self.pool!r}")
-            await serve([self], run_once=run_once)
+            await serve([self], until_empty=run_once)
         printer(f"Agent {self.name!r} stopped")
 
     @override
@@ -120,7 +121,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         Raises:
             Unavailable: the target does not answer; then nothing is claimed, another agent may reach it.
         """
-        if self.draining or not self.slots.free or not internals.has_pool(self):
+        if self.stopping or not self.slots.free or not internals.has_pool(self):
             return 0
         polled = await self.client.get_scheduled_flow_runs_for_work_pool(
             self.pool, internals.work_queue_names(self), scheduled_before=datetime.now(UTC)
@@ -129,7 +130,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             await asyncio.wrap_future(self.thread.submit(self.conductor.check_target()))
         claimed = 0
         for response in polled:
-            if self.draining or not self.slots.free or claimed == at_most:
+            if self.stopping or not self.slots.free or claimed == at_most:
                 break
             claimed += await self._claim(response.flow_run)
         return claimed
@@ -213,31 +214,34 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     async def repeat(self, work: Callable[[], Awaitable[object]], seconds: float) -> None:
         """Do `work` again and again; while the server does not answer, ever more slowly up to 15 s."""
         pause = seconds
-        while not (self.draining and not self.active):
+        while True:
             try:
                 await work()
                 pause = seconds
-            except (httpx.HTTPError, LaunchError) as error:
+            except (httpx.HTTPError, PrefectException, LaunchError) as error:
                 pause = min(_LONGEST_PAUSE, max(1.0, pause * 2))
                 self._logger.warning("%s; trying again in %.0f s", error or type(error).__name__, pause)
             await asyncio.sleep(pause)
 
 
-async def serve(workers: list[LaunchWorker], *, run_once: bool = False) -> None:
-    """Serve launch queues: claim from each in turn, heartbeat, adopt, cancel. Returns when drained (or run once)."""
-    if run_once:
+async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> None:
+    """Serve launch queues: claim from each in turn, heartbeat, adopt, cancel.
+
+    Args:
+        workers: one a queue, with the same slots.
+        until_empty: return when the queues are empty and every claimed run is over; else serve for ever.
+    """
+    turns = _Turns(workers)
+    if until_empty:
         for worker in workers:
             await worker.adopt()
-            await worker.claim()
-            worker.draining = True
     async with anyio.create_task_group() as group:
-        first = workers[0]
-        group.start_soon(first.repeat, _Turns(workers).claim, POLL_SECONDS)
+        group.start_soon(workers[0].repeat, turns.claim, POLL_SECONDS)
         for worker in workers:
             group.start_soon(worker.repeat, worker.sync_with_backend, worker.heartbeat_interval_seconds)
             group.start_soon(worker.repeat, worker.watch_cancels, CANCEL_SECONDS)
             group.start_soon(worker.repeat, worker.adopt, ADOPT_SECONDS)
-        while not all(worker.draining and not worker.active for worker in workers):  # noqa: ASYNC110 - counts change often
+        while not (until_empty and turns.found_nothing):  # noqa: ASYNC110 - looked at now and then is enough
             await asyncio.sleep(0.2)
         group.cancel_scope.cancel()
 
@@ -247,15 +251,18 @@ class _Turns:
 
     def __init__(self, workers: list[LaunchWorker]) -> None:
         self._workers = workers
+        self.found_nothing = False
 
     async def claim(self) -> None:
-        at_most = 1 if len(self._workers) > 1 and self._workers[0].slots.limit is not None else None
+        slots = self._workers[0].slots
+        at_most = 1 if len(self._workers) > 1 and slots.limit is not None else None
         busy = True
         while busy:
             busy = False
             for worker in self._workers:
                 busy = bool(await worker.claim_if_sighted(at_most)) or busy
             self._workers = [*self._workers[1:], self._workers[0]]
+        self.found_nothing = slots.used == 0
 
 
 def catch_signals(workers: list[LaunchWorker]) -> None:
@@ -264,7 +271,7 @@ def catch_signals(workers: list[LaunchWorker]) -> None:
 
     def stop() -> None:
         for worker in workers:
-            worker.draining = True
+            worker.stopping = True
         leave()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -160,3 +160,15 @@ async def test_a_bad_queue_is_refused(road: Road, name: str, queue_type: str, te
     with pytest.raises(BadInput):
         await create_queue(name, queue_type, template=template)
     assert "fine" not in [queue.name for queue in await list_queues()]
+
+
+async def test_a_draining_agent_empties_its_queues_and_ends(road: Road) -> None:
+    """`launch agent --drain` works everything off, one at a time if told so, and exits 0."""
+    queue = await road.queue("process")
+    job = road.job("true")
+    runs = [await road.submit(job, queue) for _ in range(3)]
+    agent = road.agent("-q", queue, "--max-jobs", "1", "--drain")
+    for run in runs:
+        assert (await road.end(run)).state is RunState.COMPLETED
+    await road.until_true(lambda: agent.process.poll() is not None)
+    assert agent.process.returncode == 0
