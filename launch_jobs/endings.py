@@ -7,7 +7,7 @@ from typing import Any
 from prefect import State
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
-from launch_jobs.errors import LaunchError, Unavailable
+from launch_jobs.errors import LaunchError, StoreError, Unavailable
 from launch_jobs.execution import RunCancelled, RunEnded
 from launch_jobs.run import Outcome, RunState
 
@@ -28,7 +28,7 @@ def ended_state(error: LaunchError) -> State[Any]:  # as above
         state = outcome_state(error.outcome)
     elif isinstance(error, RunCancelled):
         state = Cancelled(message=str(error))
-    elif isinstance(error, Unavailable):
+    elif isinstance(error, Unavailable | StoreError):
         state = Crashed(message=str(error))
     else:
         state = Failed(message=str(error))

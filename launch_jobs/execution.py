@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 
 from launch_jobs.arguments import check_parameters, render_arguments
 from launch_jobs.build.requirements import source_paths
-from launch_jobs.context import LaunchContext
+from launch_jobs.context import Labels, LaunchContext
 from launch_jobs.errors import BadInput, LaunchError, NotFound, Unavailable
 from launch_jobs.images import build_planned, docker_builder, plan_image, ready_image
 from launch_jobs.job import Environment, Frozen, ImageSource, JobVersion, Overrides
@@ -27,6 +27,7 @@ from launch_jobs.targets.configuration import CONFIGURATIONS, DockerConfiguratio
 from launch_jobs.targets.render import Attempt, render_docker, render_process
 from launch_jobs.targets.template import merge_variables, render_configuration
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Say = Callable[[str], None]
 _RETRY_SECONDS = 2.0
@@ -202,22 +203,26 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     done = await asyncio.to_thread(context.store.outcome, context.run, context.attempt)
     if done is not None:
         return done
-    place = await context.target.place(attempt_name(context.run, context.attempt))
+    place = await _reach(lambda: context.target.place(attempt_name(context.run, context.attempt)))
     spec = render(context, resolved, prepared, place)
-    await context.record({"launch.attempt": context.attempt, "launch.place": str(place)})
-    status = await context.target.ensure(spec)
+    await _record_place(context, resolved.version, place)
+    status = await _reach(lambda: context.target.ensure(spec))
     spool = Spool(context.settings.home / "logs" / "runs" / f"{spec.name}.log", output)
     limit = resolved.overrides.timeout_s or resolved.configuration.timeout
-    reason = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
-    status = await _reach(lambda: context.target.status(place))
-    with tempfile.TemporaryDirectory(prefix="launch-outputs-") as folder:
-        outputs = await _bring_home(context, place, spec, resolved, Path(folder))
-    await asyncio.to_thread(context.store.put_log, context.run, context.attempt, spool.path)
-    outcome = conclude(context, place, prepared.image, End(reason, status, outputs))
-    outcome = await asyncio.to_thread(context.store.put_outcome, outcome)
+    stopped = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
+    outcome = await _bring_home(context, resolved, spec, place, stopped)
+    outcome = outcome.model_copy(update={"image": prepared.image, "parameters": resolved.overrides.parameters})
+    await _stored(context.store.put_log, context.run, context.attempt, spool.path)
+    outcome = await _stored(context.store.put_outcome, outcome)
     await clean(context, place, spec)
     spool.remove()
     return outcome
+
+
+async def _record_place(context: LaunchContext, version: JobVersion, place: Place) -> None:
+    """Write down where the attempt will live, before anything is there."""
+    labels: Labels = {"launch.attempt": context.attempt, "launch.place": str(place)}
+    await context.record({**labels, "launch.job": version.reference, "launch.job-label": version.label})
 
 
 def completed(outcome: Outcome) -> Outcome:
@@ -269,18 +274,30 @@ async def _follow(
     return reason
 
 
-async def _bring_home(context: LaunchContext, place: Place, spec: RunSpec, resolved: Resolved, folder: Path) -> Outputs:
-    try:
-        left_out = await _reach(lambda: context.target.collect(place, spec, folder))
-    except NotFound:
-        return Outputs()  # the attempt vanished, and its outputs with it; its state says so
-    directory = resolved.version.job.entrypoint.directory
-    outputs, paths = await asyncio.to_thread(
-        gather_outputs, folder, directory, resolved.configuration.output_limit_bytes
-    )
-    for file, path in zip(outputs.files, paths, strict=True):
-        await asyncio.to_thread(context.store.put_output, context.run, context.attempt, file, path)
-    return outputs.model_copy(update={"left_out": (*outputs.left_out, *left_out)})
+async def _bring_home(
+    context: LaunchContext, resolved: Resolved, spec: RunSpec, place: Place, stopped: Reason | None
+) -> Outcome:
+    """Put an ended attempt's outputs into the store, and say how it ended."""
+    status = await _reach(lambda: context.target.status(place))
+    with tempfile.TemporaryDirectory(prefix="launch-outputs-") as name:
+        folder = Path(name)
+        try:
+            left_out = await _reach(lambda: context.target.collect(place, spec, folder))
+        except NotFound:
+            # The attempt vanished, and its outputs with it; its state says so.
+            return conclude(context, place, End(stopped, None, Outputs()))
+        directory = resolved.version.job.entrypoint.directory
+        limit = resolved.configuration.output_limit_bytes
+        outputs, paths = await asyncio.to_thread(gather_outputs, folder, directory, limit)
+        for file, path in zip(outputs.files, paths, strict=True):
+            await _stored(context.store.put_output, context.run, context.attempt, file, path)
+    outputs = outputs.model_copy(update={"left_out": (*outputs.left_out, *left_out)})
+    return conclude(context, place, End(stopped, status, outputs))
+
+
+async def _stored(write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Write to the store, waiting while it does not answer (a full disk that is freed, an S3 that comes back)."""
+    return await _reach(lambda: asyncio.to_thread(write, *args, **kwargs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +315,7 @@ class End:
     outputs: Outputs
 
 
-def conclude(context: LaunchContext, place: Place, image: str, end: End) -> Outcome:
+def conclude(context: LaunchContext, place: Place, end: End) -> Outcome:
     """The attempt's outcome. Pure but for the clock, where the infrastructure names no time."""
     reason, status = end.stopped, end.status
     code = status.exit_code if status else None
@@ -313,7 +330,6 @@ def conclude(context: LaunchContext, place: Place, image: str, end: End) -> Outc
         reason=reason,
         exit_code=code,
         message=_message(reason, code, status.error if status else ""),
-        image=image,
         started=status.started if status else None,
         ended=(status.ended if status else None) or datetime.now(UTC).isoformat(),
         outputs=end.outputs,

@@ -89,6 +89,7 @@ class Outcome(Frozen):
     reason: Reason
     exit_code: int | None = Field(default=None, description="The program's own; None where there is none.")
     message: str = Field(description="One line for people.")
+    parameters: JsonObject = Field(default_factory=dict, description="Effective hyperparameters, all of them.")
     image: str | None = Field(default=None, description="Image reference or environment that was run.")
     started: str | None = Field(default=None, description="ISO 8601, UTC.")
     ended: str = Field(description="ISO 8601, UTC.")

@@ -52,7 +52,7 @@ def describe(run: FlowRun, outcome: Outcome | None) -> RunInfo:
     labels = cast("JsonObject", run.labels)
     state = RunState(run.state_type.value.lower()) if run.state_type else RunState.SCHEDULED
     given = cast("JsonObject", run.parameters)
-    shown = cast("JsonObject", given.get("parameters") or {})
+    asked = cast("JsonObject", given.get("parameters") or {})
     seconds = run.total_run_time.total_seconds() if run.start_time else None
     return RunInfo(
         id=str(run.id),
@@ -63,7 +63,7 @@ def describe(run: FlowRun, outcome: Outcome | None) -> RunInfo:
         job_label=_label(labels, "launch.job-label"),
         queue=run.work_pool_name,
         priority=run.work_queue_name,
-        parameters=shown,
+        parameters=outcome.parameters if outcome else asked,
         exit_code=outcome.exit_code if outcome else None,
         reason=(outcome.message if outcome and state.is_final else None) or (run.state.message if run.state else None),
         attempt=int(str(labels["launch.attempt"])) if "launch.attempt" in labels else None,

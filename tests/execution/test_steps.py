@@ -134,8 +134,10 @@ async def test_place_and_attempt_are_recorded_before_anything_is_created(tmp_pat
         seen.append((labels, await context.target.status(await context.target.place(attempt_name("0123", 1)))))
 
     await _run(dataclasses.replace(context, record=record))
-    name = attempt_name("0123", 1)
-    assert seen == [({"launch.attempt": 1, "launch.place": f"process://memory/{name}"}, None)]
+    ((labels, there),) = seen
+    assert (labels["launch.attempt"], there) == (1, None)
+    assert labels["launch.place"] == f"process://memory/{attempt_name('0123', 1)}"
+    assert labels["launch.job-label"] == "train:v0"
 
 
 async def test_a_recorded_outcome_is_not_made_again(tmp_path: Path) -> None:
