@@ -6,8 +6,8 @@ from prefect import State, flow
 
 from launch_jobs.endings import ended_state
 from launch_jobs.errors import LaunchError
-from launch_jobs.execution import Prepared
 from launch_jobs.job import Overrides
+from launch_jobs.preparation import Prepared
 from launch_jobs.tasks import build_image as build
 from launch_jobs.tasks import resolve_job
 

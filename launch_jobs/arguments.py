@@ -52,6 +52,19 @@ def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> Jso
     return complete
 
 
+def complete_parameters(
+    inputs: Inputs, captured: Mapping[str, JsonValue], given: Mapping[str, JsonValue]
+) -> JsonObject:
+    """All parameters of a run: those given, over the captured ones that the job still has, over the defaults.
+
+    Raises:
+        BadInput: as `check_parameters`.
+    """
+    properties = properties_of(inputs)
+    kept = {name: value for name, value in captured.items() if name in properties}
+    return check_parameters(inputs, {**kept, **given})
+
+
 def parse_parameter_text(inputs: Inputs, name: str, text: str) -> JsonValue:
     """The value that `-p name=text` means, by the parameter's schema. Lists are written `a,b,c` or as JSON.
 

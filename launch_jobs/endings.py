@@ -8,7 +8,8 @@ from prefect import State
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from launch_jobs.errors import LaunchError, StoreError, Unavailable
-from launch_jobs.execution import RunCancelled, RunEnded
+from launch_jobs.execution import RunEnded
+from launch_jobs.preparation import RunCancelled
 from launch_jobs.run import Outcome, RunState
 
 

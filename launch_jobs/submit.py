@@ -10,7 +10,7 @@ from coolname import generate_slug  # pyright: ignore[reportMissingTypeStubs, re
 from prefect.exceptions import ObjectNotFound
 from pydantic import Field, JsonValue
 
-from launch_jobs.arguments import check_parameters, parse_parameter_text
+from launch_jobs.arguments import complete_parameters, parse_parameter_text
 from launch_jobs.client import connect, create_run
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen, Inputs, JobVersion, JsonObject, Overrides
@@ -110,13 +110,11 @@ def resolve_parameters(inputs: Inputs, submission: Submission, captured: JsonObj
         BadInput: an unknown, ill-typed or out-of-range parameter; an empty or wrong override.
         Refused: a value holds `__prefect_kind`, which the server would resolve.
     """
-    properties = cast("JsonObject", inputs.parameters_schema.get("properties", {}))
     given = dict(submission.overrides.parameters)
     for name, text in submission.parameter_texts.items():
         given[name] = parse_parameter_text(inputs, name, text)
     _refuse_templates("parameter", given)
-    kept = {name: value for name, value in captured.items() if name in properties}
-    parameters = check_parameters(inputs, kept | given)
+    parameters = complete_parameters(inputs, captured, given)
     return submission.overrides.model_copy(update={"parameters": parameters})
 
 

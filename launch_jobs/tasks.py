@@ -10,11 +10,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging.loggers import PrefectLogAdapter
 from prefect.runtime import flow_run
 
-from launch_jobs import execution
+from launch_jobs import execution, preparation
 from launch_jobs.context import LaunchContext, current_context
 from launch_jobs.errors import LaunchError
-from launch_jobs.execution import Prepared, Resolved
 from launch_jobs.job import JobVersion, Overrides
+from launch_jobs.preparation import Prepared, Resolved
 from launch_jobs.run import Outcome
 from launch_jobs.runs import OUTPUT_LOGGER
 from launch_jobs.settings import load_settings
@@ -43,13 +43,13 @@ logging.getLogger("prefect.task_runs").addFilter(_one_line)
 @task(name="resolve_job", cache_policy=NO_CACHE, persist_result=False)
 async def resolve_job(job: str, overrides: Overrides) -> Resolved:
     """Find the job, check its parameters again, and render the queue's configuration."""
-    return await execution.resolve(_context(), job, overrides)
+    return await preparation.resolve(_context(), job, overrides)
 
 
 @task(name="build_image", cache_policy=NO_CACHE, persist_result=False)
 async def build_image(resolved: Resolved) -> Prepared:
     """Build the job's image (Docker) or environment (process), or find it built."""
-    return await execution.prepare(_context(), resolved, get_run_logger().info)
+    return await preparation.prepare(_context(), resolved, get_run_logger().info)
 
 
 @task(name="execute_job", cache_policy=NO_CACHE, persist_result=False)

@@ -10,7 +10,7 @@ import pytest
 
 from launch_jobs.context import Labels, LaunchContext
 from launch_jobs.errors import BadInput, Refused
-from launch_jobs.execution import Prepared, execute, resolve
+from launch_jobs.execution import execute
 from launch_jobs.job import (
     CaptureRecord,
     CodeSource,
@@ -24,6 +24,7 @@ from launch_jobs.job import (
     Overrides,
 )
 from launch_jobs.names import attempt_name, sha256
+from launch_jobs.preparation import Prepared, resolve
 from launch_jobs.run import Outcome, Reason, RunState
 from launch_jobs.settings import LaunchSettings
 from launch_jobs.store.jobs import JobStore

@@ -1,0 +1,171 @@
+"""The first steps of a run: resolve its job, prepare what it runs in. What is made already is found, not made again."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from launch_jobs.arguments import complete_parameters, render_arguments
+from launch_jobs.build.requirements import source_paths
+from launch_jobs.context import LaunchContext
+from launch_jobs.errors import BadInput, LaunchError
+from launch_jobs.images import build_planned, docker_builder, plan_image, ready_image
+from launch_jobs.job import Environment, Frozen, ImageSource, JobVersion, Overrides
+from launch_jobs.names import JobRef, attempt_name
+from launch_jobs.run import Place
+from launch_jobs.targets import RunSpec
+from launch_jobs.targets.configuration import CONFIGURATIONS, DockerConfiguration, ProcessConfiguration
+from launch_jobs.targets.render import Attempt, render_docker, render_process
+from launch_jobs.targets.template import merge_variables, render_configuration
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+
+class RunCancelled(LaunchError):
+    """The run was cancelled before its attempt started; nothing is left of it."""
+
+    exit_code = 1
+
+
+class Resolved(Frozen):
+    """A run's job and configuration, decided."""
+
+    version: JobVersion
+    overrides: Overrides
+    configuration: DockerConfiguration | ProcessConfiguration
+    written: tuple[str, ...] = ()
+    """Paths in the source tree that captured runs wrote: outputs too."""
+
+
+class Prepared(Frozen):
+    """What the attempt will run in."""
+
+    image: str
+    """Docker: image id or reference. Process: folder of the virtual environment, or empty."""
+    workdir: str | None = None
+    root: str | None = None
+
+
+async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Resolved:
+    """Find the job version, complete and check the parameters, render the queue's configuration.
+
+    Raises:
+        NotFound, BadInput, Refused, StoreError: as their messages say.
+    """
+    version = await asyncio.to_thread(context.store.resolve, JobRef.parse(job))
+    records = await asyncio.to_thread(context.store.records, version)
+    captured = records[-1].parameters if records else {}
+    parameters = complete_parameters(version.job.inputs, captured, overrides.parameters)
+    return Resolved(
+        version=version,
+        overrides=overrides.model_copy(update={"parameters": parameters}),
+        configuration=render_configuration(
+            context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
+        ),
+        written=tuple(sorted({path for record in records for path in record.outputs})),
+    )
+
+
+async def prepare(context: LaunchContext, resolved: Resolved, say: Say) -> Prepared:
+    """Make what the attempt runs in, or find it made.
+
+    Raises:
+        BuildError: a build step failed; the log is in the run's.
+        RunCancelled: the run was cancelled meanwhile.
+    """
+    if isinstance(resolved.configuration, DockerConfiguration):
+        return await _unless_cancelled(context, _prepare_image(context, resolved, resolved.configuration, say))
+    return await _unless_cancelled(context, _prepare_folder(context, resolved, say))
+
+
+async def _prepare_image(
+    context: LaunchContext, resolved: Resolved, configuration: DockerConfiguration, say: Say
+) -> Prepared:
+    builder = docker_builder(context.settings, context.docker)
+    ready = configuration.image or ready_image(resolved.version.job.source)
+    if ready:
+        if not ready.startswith("sha256:"):
+            say(f"Ready image {ready}")
+            await builder.resolve_base(ready)
+        return Prepared(image=ready)
+    what = await plan_image(
+        resolved.version, context.store, context.settings, builder, base_image=configuration.base_image
+    )
+    image = await build_planned(what, resolved.version, context.store, builder, say)
+    return Prepared(image=image, workdir=what.workdir or None, root=what.root or None)
+
+
+async def _prepare_folder(context: LaunchContext, resolved: Resolved, say: Say) -> Prepared:
+    from launch_jobs.build.venv import prepare_environment
+
+    job = resolved.version.job
+    if isinstance(job.source, ImageSource):
+        raise BadInput(f"{resolved.version.label} is an image", do="Submit it to a docker queue")
+    environment = ""
+    if job.environment.python:
+        environment = str(await prepare_environment(job.environment, context.settings, say))
+    root = context.settings.home / "sources" / attempt_name(context.run, context.attempt)
+    if not root.exists():
+        await asyncio.to_thread(_checkout, context, resolved.version, root)
+    return Prepared(image=environment, workdir=str(root / job.entrypoint.directory), root=str(root))
+
+
+def _checkout(context: LaunchContext, version: JobVersion, into: Path) -> None:
+    """Check out beside, then rename: a folder of that name is always whole."""
+    from launch_jobs.capture.source import checkout
+
+    into.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=".checkout-") as folder:
+        tree = Path(folder) / "tree"
+        checkout(version, context.store, tree)
+        tree.replace(into)
+
+
+async def _unless_cancelled(context: LaunchContext, work: Coroutine[object, object, T]) -> T:
+    """Await `work`, but end it (and clean up after it) when the run is cancelled."""
+    working = asyncio.ensure_future(work)
+    asked = asyncio.ensure_future(context.cancelled.wait())
+    await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    raise RunCancelled("Cancelled before the program started")
+
+
+def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place: Place) -> RunSpec:
+    """Everything the target is asked for, at this place. Pure.
+
+    Raises:
+        Refused, BadInput: a value that a submitter may not set.
+    """
+    job, overrides = resolved.version.job, resolved.overrides
+    argv = overrides.entrypoint or (*job.entrypoint.argv, *render_arguments(job.inputs, overrides.parameters))
+    configuration = resolved.configuration
+    attempt = Attempt(
+        run_id=context.run,
+        number=context.attempt,
+        job=resolved.version.reference,
+        queue=context.queue,
+        image=prepared.image,
+        command=configuration.command or (*argv, *overrides.args),
+        directory=prepared.workdir,
+        root=prepared.root,
+        env=_import_path(job.environment, prepared.root) | overrides.env,
+        parameters=overrides.parameters,
+        collect=resolved.written,
+    )
+    if isinstance(configuration, DockerConfiguration):
+        return render_docker(attempt, configuration)
+    return render_process(attempt, configuration, place.name)
+
+
+def _import_path(environment: Environment, root: str | None) -> dict[str, str]:
+    """Where Python finds the packages that live in the source tree (a process's; an image has it inside)."""
+    paths = [str(PurePosixPath(root) / path) for path in source_paths(environment)] if root else []
+    return {"PYTHONPATH": ":".join(paths)} if paths else {}
