@@ -105,7 +105,8 @@ async def _follow(
 
     async def pump() -> None:
         async for chunk in context.target.logs(place, spool.offset):
-            spool.write(chunk)
+            # In a thread: a chunk can hold ten thousand lines, and each is a log record.
+            await asyncio.to_thread(spool.write, chunk)
 
     pumping = asyncio.ensure_future(_reach(pump))
     asked = asyncio.ensure_future(context.cancelled.wait())

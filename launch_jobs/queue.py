@@ -124,25 +124,39 @@ async def complete_queue(client: PrefectClient, pool: WorkPool) -> None:
     await _deploy(client, f"queue.{pool.name}", pool.name)
 
 
-async def register_job(
-    client: PrefectClient, version: JobVersion, queue: str, parameters: JsonObject, *, replace: bool = True
-) -> UUID:
-    """Give a job its own deployment, with its own parameter form, on its default queue.
+async def register_job(client: PrefectClient, version: JobVersion, queue: str, parameters: JsonObject) -> UUID:
+    """Give a job its own deployment, with its own parameter form, on its default queue; what is there is replaced.
 
     Args:
         client: an open Prefect client.
         version: the job version whose digest becomes the deployment's default.
         queue: the job's default queue.
         parameters: default values of the form.
-        replace: whether an existing registration moves to this version and queue.
     """
-    name = f"job.{version.name}"
-    if not replace:
-        try:
-            return (await client.read_deployment_by_name(f"{FLOW_NAME}/{name}")).id
-        except ObjectNotFound:
-            pass
-    return await _deploy(client, name, queue, version=version, parameters=parameters)
+    return await _deploy(client, f"job.{version.name}", queue, version=version, parameters=parameters)
+
+
+async def deployment_for(client: PrefectClient, version: JobVersion, queue: str, parameters: JsonObject) -> UUID:
+    """The deployment through which a run of this version enters this queue.
+
+    The job's own, if it is on this queue: made at the first submit, and moved on to a newer version. Else the queue's.
+    """
+    try:
+        own = await client.read_deployment_by_name(f"{FLOW_NAME}/job.{version.name}")
+    except ObjectNotFound:
+        return await register_job(client, version, queue, parameters)
+    if own.work_pool_name == queue:
+        if own.version == version.label:
+            return own.id
+        if _number(own.version) < version.version:
+            return await register_job(client, version, queue, parameters)
+    return (await client.read_deployment_by_name(f"{FLOW_NAME}/queue.{queue}")).id
+
+
+def _number(label: str | None) -> int:
+    """The version number in a deployment's version, e.g. 3 in `train:v3`; -1 if it is not ours."""
+    number = (label or "").rpartition(":v")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 async def _deploy(

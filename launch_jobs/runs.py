@@ -94,7 +94,7 @@ async def list_runs(store: JobStore, *, states: list[RunState] | None = None, li
         runs = await client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
             flow_run_filter=FlowRunFilter(state=state_filter),
-            sort=FlowRunSort.START_TIME_DESC,
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
             limit=min(limit, _PAGE),
         )
     return list(await asyncio.gather(*(_with_outcome(run, store) for run in runs)))

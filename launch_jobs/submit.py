@@ -15,7 +15,7 @@ from launch_jobs.client import connect, create_run
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen, Inputs, JobVersion, JsonObject, Overrides
 from launch_jobs.names import JobRef
-from launch_jobs.queue import FLOW_NAME, PRIORITIES, list_queues, read_queue, register_job
+from launch_jobs.queue import FLOW_NAME, PRIORITIES, deployment_for, list_queues, read_queue
 from launch_jobs.targets.template import check_variables
 
 if TYPE_CHECKING:
@@ -59,9 +59,8 @@ async def submit(submission: Submission, store: JobStore) -> FlowRun:
     async with connect() as client:
         version, request = await _prepare(client, submission, store)
         parameters = cast("JsonObject", cast("JsonObject", request.body["parameters"])["parameters"])
-        await register_job(client, version, request.queue, parameters, replace=False)
-        deployment = await client.read_deployment_by_name(f"{FLOW_NAME}/queue.{request.queue}")
-        return await create_run(client, deployment.id, request.body)
+        deployment = await deployment_for(client, version, request.queue, parameters)
+        return await create_run(client, deployment, request.body)
 
 
 async def prepare(submission: Submission, store: JobStore) -> Request:

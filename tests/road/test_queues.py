@@ -172,3 +172,37 @@ async def test_a_draining_agent_empties_its_queues_and_ends(road: Road) -> None:
         assert (await road.end(run)).state is RunState.COMPLETED
     await road.until_true(lambda: agent.process.poll() is not None)
     assert agent.process.returncode == 0
+
+
+async def test_a_job_gets_its_own_deployment_that_follows_its_newest_version(road: Road) -> None:
+    """The first submit registers the job with its form; a newer version moves it; another queue leaves it."""
+    first, other = await road.queue("process"), await road.queue("process")
+    name = f"own-{uuid.uuid4().hex[:8]}"
+    old = road.job("true", name=name, inputs=INPUTS)
+    await road.submit(old, first)
+    new = road.job("true # new", name=name, inputs=INPUTS)
+    await road.submit(new, other)
+    async with connect() as client:
+        registered = await client.read_deployment_by_name(f"launch-job/job.{name}")
+        assert (registered.version, registered.work_pool_name) == (f"{name}:v0", first)
+        await road.submit(new, first)
+        moved = await client.read_deployment_by_name(f"launch-job/job.{name}")
+        runs = await client.read_flow_runs(work_pool_filter=_pool(first))
+    assert (moved.version, moved.parameters["job"]) == (f"{name}:v1", new.reference)
+    assert {run.deployment_id for run in runs} == {registered.id}
+    form = (moved.parameter_openapi_schema or {})["properties"]["parameters"]
+    assert form["properties"] == {"lr": {"type": "number", "default": 0.1, "maximum": 1}}
+
+
+async def test_a_run_from_the_jobs_own_deployment_keeps_captured_and_default_values(road: Road) -> None:
+    """What the Prefect UI sends, a part of the form, is completed in the agent."""
+    queue = await road.queue("process")
+    name = f"own-{uuid.uuid4().hex[:8]}"
+    job = road.job('echo "$*"', name=name, inputs=INPUTS)
+    road.agent("-q", queue)
+    await road.submit(job, queue)
+    async with connect() as client:
+        registered = await client.read_deployment_by_name(f"launch-job/job.{name}")
+        run = await client.create_flow_run_from_deployment(registered.id, parameters={"parameters": {"lr": 0.75}})
+    info = await road.end(str(run.id))
+    assert (info.state, info.parameters, info.job_label) == (RunState.COMPLETED, {"lr": 0.75}, f"{name}:v0")
