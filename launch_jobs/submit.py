@@ -34,7 +34,7 @@ class Submission(Frozen):
     parameter_texts: dict[str, str] = Field(default_factory=dict, description="Values as typed (`-p name=text`).")
     variables: JsonObject = Field(default_factory=dict, description="Job variables, as the queue's template declares.")
     priority: str | None = Field(default=None, description="critical, high, medium or low.")
-    name: str | None = Field(default=None, description="The run's name; default `<job>-<version>-<word>`.")
+    name: str | None = Field(default=None, description="The run's name; default `<job>-<version>-<two words>`.")
     key: str | None = Field(default=None, description="Idempotency key: the same key is the same run.")
 
 
@@ -118,7 +118,7 @@ def resolve_parameters(inputs: Inputs, submission: Submission, captured: JsonObj
 
 
 def render_body(submission: Submission, version: JobVersion, overrides: Overrides, queue: str) -> JsonObject:
-    """The body that creates the flow run. Pure but for the random word of the name and the random key.
+    """The body that creates the flow run. Pure but for the random words of the name and the random key.
 
     Raises:
         BadInput: the priority is unknown.
@@ -130,9 +130,9 @@ def render_body(submission: Submission, version: JobVersion, overrides: Override
     parameters = cast("JsonObject", overrides.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
     if "timeout_s" in parameters:
         parameters["timeout"] = parameters.pop("timeout_s")
-    word = str(generate_slug(2)).partition("-")[2]  # pyright: ignore[reportUnknownArgumentType] - no types
+    words = str(generate_slug(2))  # pyright: ignore[reportUnknownArgumentType] - no types
     body: JsonObject = {
-        "name": submission.name or f"{version.name}-v{version.version}-{word}",
+        "name": submission.name or f"{version.name}-v{version.version}-{words}",
         "parameters": {"parameters": {}, **parameters, "job": version.reference},
         "job_variables": submission.variables,
         "tags": [f"job:{version.name}", f"version:v{version.version}", f"queue:{queue}"],
