@@ -28,6 +28,7 @@ from launch_jobs.docker_access import DockerAccess, docker_access
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
 from launch_jobs.execution import end_cancelled
 from launch_jobs.job import JsonObject
+from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import Place
 from launch_jobs.store.jobs import open_store
 
@@ -88,10 +89,7 @@ class Conductor:
     async def _run_flow(
         self, client: PrefectClient, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool
     ) -> None:
-        try:
-            deployment = await client.read_deployment(cast("UUID", run.deployment_id))
-        except ObjectNotFound as error:
-            raise NotFound("The run's deployment is gone", do="Submit the job again") from error
+        entrypoint, defaults = await self._deployed(client, run, adopted=adopted)
 
         async def record(labels: Labels) -> None:
             await client.update_flow_run_labels(run.id, {**labels, "launch.owner": self._owner})
@@ -109,7 +107,7 @@ class Conductor:
                 target=target,
                 docker=access,
                 variables=(
-                    cast("JsonObject", deployment.job_variables or {}),
+                    defaults,
                     cast("JsonObject", run.job_variables or {}),
                 ),
                 attempt=await asyncio.to_thread(self._attempt, run, adopted),
@@ -117,11 +115,24 @@ class Conductor:
                 cancelled=cancelled,
             )
         )
-        flow = self._load(deployment.entrypoint or "")
+        flow = self._load(entrypoint)
         # Without its deployment id the engine starts no suspension observer (DESIGN 8.21), the largest cost of a run.
         running = run_flow(flow, flow_run=run.model_copy(update={"deployment_id": None}), return_type="state")
         # A synchronous flow has run to its end by now; it belongs to a thread, see `_load`.
         await cast("Coroutine[object, object, object]", running)
+
+    async def _deployed(self, client: PrefectClient, run: FlowRun, *, adopted: bool) -> tuple[str, JsonObject]:
+        """Entrypoint and default job variables of the run's deployment.
+
+        A deployment that was deleted meanwhile ends a run that has not started; one whose attempt is there goes on.
+        """
+        try:
+            deployment = await client.read_deployment(cast("UUID", run.deployment_id))
+        except ObjectNotFound as error:
+            if adopted:
+                return FLOW_ENTRYPOINT, {}
+            raise NotFound("The run's deployment is gone", do="Submit the job again") from error
+        return deployment.entrypoint or "", cast("JsonObject", deployment.job_variables or {})
 
     def _attempt(self, run: FlowRun, adopted: bool) -> int:
         """The attempt to make or adopt: a run that was scheduled again after a recorded end makes the next one."""

@@ -10,13 +10,18 @@ import uuid
 from collections.abc import Generator
 
 import pytest
-from pydantic import JsonValue
+from prefect_docker import DockerHost, DockerRegistryCredentials
+from pydantic import JsonValue, SecretStr
 from walking import Road
 
+from launch_jobs.docker_access import docker_access
+from launch_jobs.engine import Login
+from launch_jobs.errors import NotFound
 from launch_jobs.job import JsonObject
 from launch_jobs.names import attempt_name
 from launch_jobs.run import RunState
 from launch_jobs.runs import cancel_run, read_log
+from launch_jobs.settings import LaunchSettings
 from launch_jobs.submit import Submission, submit
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker")]
@@ -92,7 +97,7 @@ async def test_the_next_agent_adopts_a_running_container(road: Road, how: signal
     assert _container(run) == container
     road.agent("-q", queue)
     info = await road.end(run)
-    assert (info.state, info.exit_code, info.attempt) == (RunState.FAILED, 5, 1)
+    assert (info.state, info.exit_code, info.attempt) == (RunState.FAILED, 5, 1), info.reason
     assert await _log(road, run) == b"one\ntwo\n"
     assert _container(run, "-a") == []
 
@@ -153,3 +158,40 @@ async def test_while_the_engine_is_away_nothing_is_claimed(road: Road, monkeypat
     run = await road.submit(road.job(_script("true")), queue)
     await road.until(run, lambda _: "does not answer" in agent.log.read_text())
     assert (await road.until(run, lambda _: True)).state is RunState.SCHEDULED
+
+
+async def test_one_agent_serves_a_docker_and_a_process_queue(road: Road) -> None:
+    """Queues of different types share one process and its slots."""
+    docker, process = await road.queue("docker"), await road.queue("process")
+    road.agent("-q", docker, "-q", process, "--max-jobs", "1")
+    job = road.job(_script("exit 7"))
+    ends = [await road.end(await road.submit(job, queue)) for queue in (docker, process)]
+    assert [(info.exit_code, (info.place or "").partition(":")[0]) for info in ends] == [(7, "docker"), (7, "process")]
+
+
+async def test_a_docker_host_block_chooses_the_engine(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block that the settings name decides, not the environment of the agent."""
+    here, nowhere = f"here-{uuid.uuid4().hex[:8]}", f"nowhere-{uuid.uuid4().hex[:8]}"
+    await DockerHost(base_url="unix:///var/run/docker.sock").asave(here)
+    await DockerHost(base_url="unix:///nowhere/docker.sock").asave(nowhere)
+    queue = await road.queue("docker")
+    monkeypatch.setenv("LAUNCH_JOBS_DOCKER_HOST", nowhere)
+    lost = road.agent("-q", queue)
+    run = await road.submit(road.job(_script("true")), queue)
+    await road.until_true(lambda: "/nowhere/docker.sock" in lost.log.read_text())
+    lost.stop()
+    monkeypatch.setenv("LAUNCH_JOBS_DOCKER_HOST", here)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    road.agent("-q", queue)
+    assert (await road.end(run)).state is RunState.COMPLETED
+
+
+async def test_a_registry_block_is_the_account_to_pull_with(road: Road) -> None:
+    """prefect-docker's own credentials block becomes the login; a block that is not there is named."""
+    name = f"registry-{uuid.uuid4().hex[:8]}"
+    block = DockerRegistryCredentials(username="me", password=SecretStr("secret"), registry_url="registry.example")
+    await block.asave(name)
+    access = await docker_access(LaunchSettings(home=road.home, docker_registry=name))
+    assert access.login == Login("me", "secret", "registry.example")
+    with pytest.raises(NotFound, match="nothing-here"):
+        await docker_access(LaunchSettings(home=road.home, docker_host="nothing-here"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from walking import Road
 
+from launch_jobs.client import connect
 from launch_jobs.errors import Refused
 from launch_jobs.run import RunState
 from launch_jobs.runs import cancel_run, fetch_outputs, read_log
@@ -128,3 +129,20 @@ async def test_a_time_limit_ends_the_run(road: Road) -> None:
     info = await road.end(await road.submit(road.job("sleep 300"), queue, timeout_s=1))
     assert info.state is RunState.FAILED
     assert "time limit" in (info.reason or "")
+
+
+async def test_a_running_program_is_adopted_though_its_deployment_was_deleted(road: Road, tmp_path: Path) -> None:
+    """What runs is followed to its end, whatever happened to what it was submitted through."""
+    queue = await road.queue("process")
+    agent = road.agent("-q", queue)
+    started, go = tmp_path / "started", tmp_path / "go"
+    job = road.job(f"touch {started}; while [ ! -e {go} ]; do sleep 0.1; done; exit 4")
+    run = await road.submit(job, queue)
+    await road.until(run, lambda _: started.exists())
+    agent.stop(signal.SIGKILL)
+    async with connect() as client:
+        await client.delete_deployment((await client.read_deployment_by_name(f"launch-job/job.{job.name}")).id)
+    go.touch()
+    road.agent("-q", queue)
+    info = await road.end(run)
+    assert (info.state, info.exit_code) == (RunState.FAILED, 4)

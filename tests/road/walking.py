@@ -48,12 +48,13 @@ class Road:
 
     home: Path
     store: JobStore
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     agents: list[Agent] = field(default_factory=list[Agent])
     queues: list[str] = field(default_factory=list[str])
     jobs: list[str] = field(default_factory=list[str])
 
-    def job(self, script: str, name: str = "script", inputs: Inputs | None = None) -> JobVersion:
-        """A job that runs a shell script."""
+    def job(self, script: str, name: str | None = None, inputs: Inputs | None = None) -> JobVersion:
+        """A job that runs a shell script; its default name is this machine's own, for the server is shared."""
         folder = self.home / "code" / uuid.uuid4().hex
         folder.mkdir(parents=True)
         (folder / "run.sh").write_text(script)
@@ -61,7 +62,7 @@ class Road:
             entrypoint = Entrypoint(argv=("sh", "run.sh"))
             job = Job(source=snapshot.source, entrypoint=entrypoint, inputs=inputs or Inputs())
             self.jobs.append(job.digest)
-            return self.store.add(name, job, snapshot.origin)
+            return self.store.add(name or f"script-{self.mark}", job, snapshot.origin)
 
     async def queue(self, queue_type: str, **options: int) -> str:
         """A new queue of the test's own."""
