@@ -110,7 +110,7 @@ class Conductor:
                     defaults,
                     cast("JsonObject", run.job_variables or {}),
                 ),
-                attempt=await asyncio.to_thread(self._attempt, run, adopted),
+                attempt=await self._attempt(client, run, adopted=adopted),
                 record=record,
                 cancelled=cancelled,
             )
@@ -134,13 +134,20 @@ class Conductor:
             raise NotFound("The run's deployment is gone", do="Submit the job again") from error
         return deployment.entrypoint or "", cast("JsonObject", deployment.job_variables or {})
 
-    def _attempt(self, run: FlowRun, adopted: bool) -> int:
-        """The attempt to make or adopt: a run that was scheduled again after a recorded end makes the next one."""
+    async def _attempt(self, client: PrefectClient, run: FlowRun, *, adopted: bool) -> int:
+        """The attempt to make or adopt: a run that was scheduled again after a recorded end makes the next one.
+
+        An adopted run whose last attempt has ended waits either for that end to be told, or, scheduled again since, for
+        its next attempt: each told end is one final state in its history.
+        """
         last = int(str(run.labels.get("launch.attempt", 0)))
-        if last == 0:
-            return 1
-        ended = open_store(self._settings.store_url).outcome(str(run.id), last) is not None
-        return last + 1 if ended and not adopted else last
+        store = open_store(self._settings.store_url)
+        if last == 0 or await asyncio.to_thread(store.outcome, str(run.id), last) is None:
+            return max(last, 1)
+        if not adopted:
+            return last + 1
+        told = [state for state in await client.read_flow_run_states(run.id) if state.is_final()]
+        return last + 1 if len(told) >= last else last
 
     def _load(self, entrypoint: str) -> Flow[..., Any]:
         """An operator-owned flow of the agent's own project; code fetched for a run is never loaded here."""

@@ -49,6 +49,7 @@ POLL_SECONDS = 0.5
 CANCEL_SECONDS = 1.0
 ADOPT_SECONDS = 15.0
 _BLIND_SECONDS = 5.0
+_CLAIMED = "Claimed by agent"
 _LONGEST_PAUSE = 15.0
 
 
@@ -73,6 +74,8 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.conductor = Conductor(self.kind, self.pool, self.settings, self.ownership.identity)
         self.active: dict[UUID, asyncio.Event] = {}
         """The runs this agent works on, each with the event that cancels it."""
+        self._foreign: dict[UUID, UUID] = {}
+        """Runs that agents with other homes claimed, with the state they were seen in; so each is looked at once."""
         self.stopping = False
         self._blind_until = 0.0
 
@@ -149,7 +152,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     async def _claim(self, run: FlowRun) -> bool:
         if not self.ownership.take(str(run.id)):
             return False
-        state = Pending(message=f"Claimed by agent {self.name} [{self.ownership.identity}]")
+        state = Pending(message=f"{_CLAIMED} {self.name} [{self.ownership.identity}]")
         try:
             result = await self.client.set_flow_run_state(run.id, state)
         except BaseException:
@@ -186,30 +189,46 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             limit=200,
         )
 
-    def _is_ours(self, run: FlowRun) -> bool:
-        """Whether an agent with this home claimed the run; only then does a free lock mean that its agent is dead."""
-        message = (run.state.message if run.state else None) or ""
-        return run.labels.get("launch.owner") == self.ownership.identity or f"[{self.ownership.identity}]" in message
+    async def _claimed_here(self, run: FlowRun) -> bool:
+        """Whether the last claim was by an agent with this home; only then does a free lock mean that it is dead.
 
-    async def adopt(self) -> None:
-        """Take over runs of agents on this host that are dead: look at what exists, and run the same flow run again."""
-        for run in await self._runs_in(StateType.PENDING, StateType.RUNNING):
-            if run.id in self.active or not self._is_ours(run) or not self.ownership.take(str(run.id)):
+        The claim is in the state history, for later states and an earlier attempt's labels do not tell it.
+        """
+        states = await self.client.read_flow_run_states(run.id)
+        claims = [state.message or "" for state in states if (state.message or "").startswith(_CLAIMED)]
+        return bool(claims) and claims[-1].endswith(f"[{self.ownership.identity}]")
+
+    async def _orphans(self, runs: list[FlowRun], types: set[StateType]) -> list[FlowRun]:
+        """Those of the runs, in these states, that dead agents of this home left; we own them when this returns."""
+        orphans: list[FlowRun] = []
+        for run in runs:
+            known_foreign = run.state_id is not None and self._foreign.get(run.id) == run.state_id
+            if run.id in self.active or known_foreign or not self.ownership.take(str(run.id)):
                 continue
             # Its former owner may have ended it between our list and our lock.
             fresh = await self.client.read_flow_run(run.id)
-            if fresh.state_type in {StateType.PENDING, StateType.RUNNING}:
-                self._work_on(fresh, adopted=True)
-            else:
-                self.ownership.release(str(run.id))
+            if fresh.state_type in types and await self._claimed_here(fresh):
+                orphans.append(fresh)
+                continue
+            self.ownership.release(str(run.id))
+            if fresh.state_id is not None:
+                self._foreign[run.id] = fresh.state_id
+        return orphans
+
+    async def adopt(self) -> None:
+        """Take over runs of agents on this host that are dead: look at what exists, and run the same flow run again."""
+        types = {StateType.PENDING, StateType.RUNNING}
+        for run in await self._orphans(await self._runs_in(*types), types):
+            self._work_on(run, adopted=True)
 
     async def watch_cancels(self) -> None:
         """Tell active runs that they are cancelled; end those whose agent is dead."""
-        for run in await self._runs_in(StateType.CANCELLING):
+        cancelling = await self._runs_in(StateType.CANCELLING)
+        for run in cancelling:
             if run.id in self.active:
                 self.thread.call(self.active[run.id].set)
-            elif self._is_ours(run) and self.ownership.take(str(run.id)):
-                self._hand_over(run, asyncio.Event(), self.conductor.end_cancelled(run))
+        for run in await self._orphans(cancelling, {StateType.CANCELLING}):
+            self._hand_over(run, asyncio.Event(), self.conductor.end_cancelled(run))
 
     async def repeat(self, work: Callable[[], Awaitable[object]], seconds: float) -> None:
         """Do `work` again and again; while the server does not answer, ever more slowly up to 15 s."""

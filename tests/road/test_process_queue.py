@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import platform
 import signal
+import socket
+from collections.abc import Generator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from prefect.states import Scheduled
 from walking import Road
 
 from launch_jobs.client import connect
 from launch_jobs.errors import Refused
+from launch_jobs.job import Distribution, Environment
 from launch_jobs.run import RunState
 from launch_jobs.runs import cancel_run, fetch_outputs, read_log
 
@@ -146,3 +152,42 @@ async def test_a_running_program_is_adopted_though_its_deployment_was_deleted(ro
     road.agent("-q", queue)
     info = await road.end(run)
     assert (info.state, info.exit_code) == (RunState.FAILED, 4)
+
+
+async def test_a_run_that_is_scheduled_again_makes_its_next_attempt(road: Road, tmp_path: Path) -> None:
+    """Prefect's own retry of a failed run starts the program once more, as attempt 2."""
+    queue = await road.queue("process")
+    road.agent("-q", queue)
+    run = await road.submit(road.job(f"echo start >> {tmp_path}/starts; [ $LAUNCH_ATTEMPT = 2 ]"), queue)
+    assert (await road.end(run)).state is RunState.FAILED
+    async with connect() as client:
+        await client.set_flow_run_state(UUID(run), Scheduled(), force=True)
+    info = await road.until(run, lambda info: info.state is RunState.COMPLETED)
+    assert (info.attempt, info.exit_code) == (2, 0)
+    assert (tmp_path / "starts").read_text() == "start\n" * 2
+
+
+@pytest.fixture
+def silent_index() -> Generator[str]:
+    """A package index that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_an_agent_that_dies_while_it_builds_is_replaced(
+    road: Road, silent_index: str, cancelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything was created, too, the next agent goes on, or ends a run that was cancelled meanwhile."""
+    queue = await road.queue("process")
+    monkeypatch.setenv("LAUNCH_JOBS_PACKAGE_INDEX", silent_index)
+    agent = road.agent("-q", queue)
+    needs = Environment(python=platform.python_version(), distributions=(Distribution(name="idna", version="3.10"),))
+    run = await road.submit(road.job("python -c 'import idna'", environment=needs), queue)
+    await road.until(run, lambda info: info.state is RunState.RUNNING)
+    agent.stop(signal.SIGKILL)
+    if cancelled:
+        await cancel_run(run)
+    monkeypatch.delenv("LAUNCH_JOBS_PACKAGE_INDEX")
+    road.agent("-q", queue)
+    assert (await road.end(run)).state is (RunState.CANCELLED if cancelled else RunState.COMPLETED)

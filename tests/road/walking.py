@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from launch_jobs.capture.source import snapshot_source
-from launch_jobs.job import Entrypoint, Inputs, Job, JobVersion, Overrides
+from launch_jobs.job import Entrypoint, Environment, Inputs, Job, JobVersion, Overrides
 from launch_jobs.local.connection import Connection
 from launch_jobs.queue import create_queue, delete_queue
 from launch_jobs.run import RunInfo
@@ -53,14 +53,24 @@ class Road:
     queues: list[str] = field(default_factory=list[str])
     jobs: list[str] = field(default_factory=list[str])
 
-    def job(self, script: str, name: str | None = None, inputs: Inputs | None = None) -> JobVersion:
+    def job(
+        self,
+        script: str,
+        name: str | None = None,
+        inputs: Inputs | None = None,
+        environment: Environment | None = None,
+    ) -> JobVersion:
         """A job that runs a shell script; its default name is this machine's own, for the server is shared."""
         folder = self.home / "code" / uuid.uuid4().hex
         folder.mkdir(parents=True)
         (folder / "run.sh").write_text(script)
         with snapshot_source(folder, self.store) as snapshot:
-            entrypoint = Entrypoint(argv=("sh", "run.sh"))
-            job = Job(source=snapshot.source, entrypoint=entrypoint, inputs=inputs or Inputs())
+            job = Job(
+                source=snapshot.source,
+                entrypoint=Entrypoint(argv=("sh", "run.sh")),
+                environment=environment or Environment(),
+                inputs=inputs or Inputs(),
+            )
             self.jobs.append(job.digest)
             return self.store.add(name or f"script-{self.mark}", job, snapshot.origin)
 
