@@ -102,7 +102,8 @@ class FolderObjects:
             if os.fstat(folder).st_mode & stat.S_IWOTH:
                 raise StoreError(f"job store {self._root} is writable by everyone", do=f"chmod 700 {self._root}")
             marked = _exists(name, folder)
-            if not marked and not _is_empty(folder):
+            # The mark is looked for again: another process may have made the store between the two looks, mark first.
+            if not marked and not _is_empty(folder) and not _exists(name, folder):
                 raise StoreError(f"{self._root} is no job store: it has other files", do="Name a new or empty folder")
         if not marked:
             self.put_if_absent(marker, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -94,8 +95,10 @@ class JobStore:
         Raises:
             BadInput: the name is none, or the job has no JSON form.
         """
-        while (found := self._find(name, job.digest)) is None:
-            number = max(self.numbers(name), default=-1) + 1
+        # The number is the next after those that were searched: had another writer added this content meanwhile, then
+        # that number or a lower one is taken, and ours is not written.
+        while (found := self._find(name, job.digest, numbers := self.numbers(name))) is None:
+            number = max(numbers, default=-1) + 1
             key, created = keys.version(name, number), datetime.now(UTC).isoformat(timespec="milliseconds")
             version = JobVersion(name=name, version=number, job=job, origin=origin, created=created)
             if not self._objects.put_if_absent(key, seal(key, _Version(digest=job.digest, version=version))):
@@ -111,7 +114,7 @@ class JobStore:
             NotFound: no such job, version, alias or digest; says which there are.
         """
         if ref.is_digest:
-            found = self._find(ref.name, ref.selector)
+            found = self._find(ref.name, ref.selector, self.numbers(ref.name))
         elif is_version(ref.selector):
             number = int(ref.selector[1:])
             found = self._version(ref.name, number) if number in self.numbers(ref.name) else None
@@ -222,14 +225,19 @@ class JobStore:
             raise corrupt(key, "its job is not the one it was written for")
         return kept.version
 
-    def _find(self, name: str, digest: Digest) -> JobVersion | None:
-        """The version with a digest; marks spare reading the others, and a missing or wrong mark misleads nobody."""
+    def _find(self, name: str, digest: Digest, numbers: list[int]) -> JobVersion | None:
+        """The version with a digest among those up to the highest number.
+
+        Marks spare reading the others, and a missing or wrong mark misleads nobody. A listing taken while others write
+        can lack a number below its highest, so each is tried.
+        """
         marks = dict(filter(None, map(keys.read_digest_mark, self._objects.keys(keys.digests(name)))))
-        for number in self.numbers(name):
+        for number in range(max(numbers, default=-1) + 1):
             if marks.get(number, digest) == digest:
-                version = self._version(name, number)
-                if version.digest == digest:
-                    return version
+                with suppress(NotFound):
+                    version = self._version(name, number)
+                    if version.digest == digest:
+                        return version
         return None
 
     def _aliased(self, name: str, alias: str) -> JobVersion | None:
