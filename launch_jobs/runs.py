@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -225,8 +226,6 @@ async def _server_lines(client: PrefectClient, run: UUID, skip: int) -> AsyncIte
 
 
 async def _stored_log(run: FlowRun, store: JobStore) -> bytes | None:
-    import tempfile
-
     outcome = await asyncio.to_thread(store.outcome, str(run.id))
     if outcome is None:
         return None

@@ -49,11 +49,10 @@ _logger = get_logger("launch_jobs.agent")
 class Conductor:
     """Runs the launch flows of one queue. Used from the flow thread only."""
 
-    def __init__(self, kind: TargetKind, queue: str, settings: LaunchSettings, owner: str) -> None:
+    def __init__(self, kind: TargetKind, queue: str, settings: LaunchSettings) -> None:
         self._kind: TargetKind = kind
         self._queue = queue
         self._settings = settings
-        self._owner = owner
         self._reached: tuple[Target, DockerAccess] | None = None
         self._flows: dict[str, Flow[..., Any]] = {}  # operator-owned flows of any signature
 
@@ -92,7 +91,7 @@ class Conductor:
         entrypoint, defaults = await self._deployed(client, run, adopted=adopted)
 
         async def record(labels: Labels) -> None:
-            await client.update_flow_run_labels(run.id, {**labels, "launch.owner": self._owner})
+            await client.update_flow_run_labels(run.id, {**labels})
 
         target, access = await self._reach()
         store = open_store(self._settings.store_url)

@@ -71,7 +71,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.slots = slots or Slots(internals.run_limit(self))
         self.thread = thread or FlowThread()
         self.ownership = Ownership(self.settings.home)
-        self.conductor = Conductor(self.kind, self.pool, self.settings, self.ownership.identity)
+        self.conductor = Conductor(self.kind, self.pool, self.settings)
         self.active: dict[UUID, asyncio.Event] = {}
         """The runs this agent works on, each with the event that cancels it."""
         self._foreign: dict[UUID, UUID] = {}
