@@ -216,6 +216,10 @@ class Overrides(Frozen):
     env: dict[str, str] = Field(default_factory=dict)
     entrypoint: tuple[str, ...] | None = Field(default=None, description="Replaces the job's command.")
     timeout_s: float | None = Field(default=None, gt=0, description="Maximum runtime in seconds.")
+    retries: int = Field(default=0, ge=0, le=100, description="Further attempts after one that failed or crashed.")
+    datasets: dict[str, str] = Field(
+        default_factory=dict, description="Name → `outputs://<run id>/<attempt>[/<path>]`: what another run left."
+    )
 
     @classmethod
     def of(cls, **given: object) -> Overrides:
