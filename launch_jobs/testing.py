@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from launch_jobs.errors import NotFound, Refused, Unavailable
+from launch_jobs.names import Digest, sha256
 from launch_jobs.run import Place
+from launch_jobs.store import Entry
 from launch_jobs.store.keys import check_key
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
 from launch_jobs.targets.outputs import OutputFolder
@@ -21,6 +23,7 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
+        self._modified: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes:
@@ -42,6 +45,7 @@ class MemoryObjects:
             if self._objects.get(key) != expected:
                 return False
             self._objects[key] = bytes(data)
+            self._modified[key] = datetime.now(UTC)
             return True
 
     def upload(self, key: str, path: Path) -> None:
@@ -61,11 +65,43 @@ class MemoryObjects:
             found = sorted(key for key in self._objects if key.startswith(prefix))
         yield from found
 
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """What lies under a prefix, or everything, sorted by key."""
+        if prefix:
+            check_key(prefix.removesuffix("/"))
+        with self._lock:
+            found = sorted((key, len(data)) for key, data in self._objects.items() if key.startswith(prefix))
+        yield from (Entry(key, size, self._modified[key]) for key, size in found)
+
+    def digest(self, key: str) -> Digest:
+        """The digest of an object's content."""
+        return sha256(self.get(key))
+
+    def touch(self, key: str) -> None:
+        """Make an object young."""
+        with self._lock:
+            self.get(key)
+            self._modified[key] = datetime.now(UTC)
+
     def delete(self, key: str) -> None:
         """Remove; a missing key is no error."""
         check_key(key)
         with self._lock:
             self._objects.pop(key, None)
+
+    def delete_older(self, key: str, before: datetime) -> bool:
+        """Remove unless it was written or touched since `before`; whether it is gone."""
+        check_key(key)
+        with self._lock:
+            if key in self._objects and self._modified[key] >= before:
+                return False
+            self._objects.pop(key, None)
+            return True
+
+    def unfinished(self, before: datetime, *, remove: bool = False) -> list[str]:
+        """Nothing: whoever is killed takes the memory along."""
+        del before, remove
+        return []
 
 
 class MemoryProcess:
@@ -74,12 +110,14 @@ class MemoryProcess:
     Attributes:
         spec: what was asked for.
         files: its outputs, by path in the output folder; it fills them.
+        datasets: the files of its datasets, by absolute path.
         stopping: set when it is politely asked to end.
     """
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
         self.files: dict[str, bytes] = {}
+        self.datasets = dict(_dataset_files(spec))
         self.stopping = asyncio.Event()
         self.log = b""
         self.started = datetime.now(UTC).isoformat()
@@ -194,6 +232,13 @@ class MemoryTarget:
         if place.host != "memory":
             raise Unavailable(f"{place} is elsewhere")
         return self._processes.get(place.name)
+
+
+def _dataset_files(spec: RunSpec) -> Iterator[tuple[str, bytes]]:
+    for path, folder in spec.datasets.items():
+        for file in Path(folder).rglob("*"):
+            if file.is_file():
+                yield f"{path}/{file.relative_to(folder).as_posix()}", file.read_bytes()
 
 
 def _memory_status(process: MemoryProcess) -> AttemptStatus:

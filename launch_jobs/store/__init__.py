@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from launch_jobs.names import Digest
+
+
+class Entry(NamedTuple):
+    """One object of a listing.
+
+    Attributes:
+        key: its key; in a listing of everything also a stranger's.
+        size: bytes.
+        modified: when it was written or touched last, by the storage's clock.
+    """
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class Objects(Protocol):
@@ -38,6 +55,26 @@ class Objects(Protocol):
         """All keys under a prefix that ends with `/`, sorted."""
         ...
 
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """What lies under a prefix that ends with `/`, or everything (strangers' objects too), sorted by key."""
+        ...
+
+    def digest(self, key: str) -> Digest:
+        """The digest of an object's content, read in pieces."""
+        ...
+
+    def touch(self, key: str) -> None:
+        """Make an object young, so that who removes old ones leaves it."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove; a missing key is no error."""
+        ...
+
+    def delete_older(self, key: str, before: datetime) -> bool:
+        """Remove unless it was written or touched since `before`; whether it is gone."""
+        ...
+
+    def unfinished(self, before: datetime, *, remove: bool = False) -> list[str]:
+        """Names of what killed writers left half-written before a time; with `remove` it is gone then."""
         ...

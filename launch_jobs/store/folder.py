@@ -7,28 +7,33 @@ the store leads nowhere. Files are 0600, folders 0700.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
 import stat
-import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from launch_jobs.errors import NotFound, StoreError, Unavailable
+from launch_jobs.names import Digest
+from launch_jobs.store import Entry
 from launch_jobs.store.content import os_failure
 from launch_jobs.store.envelope import LARGEST_BYTES, corrupt
-from launch_jobs.store.keys import check_key
+from launch_jobs.store.keys import check_key, is_key
 
 _PARTS = ".parts"
 """Where files are written before they get their name; on the store's own file system."""
 
-_OLD_PART_S = 24 * 3600.0
+_LOCK = ".lock"
+_OLD_PART = timedelta(days=1)
 _LOCK_WAIT_S = 60.0
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -84,7 +89,51 @@ class FolderObjects:
         """All keys under a prefix, sorted; parts of files, links and strangers' names are not among them."""
         parts = check_key(prefix.removesuffix("/"))
         with self._failures(prefix):
-            yield from sorted(_files(self._root.joinpath(*parts), "/".join(parts)))
+            files = _files(self._root.joinpath(*parts), prefix)
+            yield from sorted(key for key, file in files if is_key(key) and file.is_file(follow_symlinks=False))
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """What lies under a prefix, or everything (strangers' files and links too), sorted by key."""
+        parts = check_key(prefix.removesuffix("/")) if prefix else ()
+        with self._failures(prefix):
+            for key, file in sorted(_files(self._root.joinpath(*parts), prefix), key=itemgetter(0)):
+                with suppress(FileNotFoundError):
+                    found = file.stat(follow_symlinks=False)
+                    yield Entry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def digest(self, key: str) -> Digest:
+        """The digest of an object's content, read in pieces."""
+        with self._failures(key), self._reading(key) as file:
+            content = hashlib.sha256()
+            while piece := file.read(1 << 20):
+                content.update(piece)
+        return f"sha256:{content.hexdigest()}"
+
+    def touch(self, key: str) -> None:
+        """Make an object young."""
+        with self._failures(key), self._locked(), self._folder(key) as (folder, name):
+            os.utime(name, dir_fd=folder, follow_symlinks=False)
+
+    def delete_older(self, key: str, before: datetime) -> bool:
+        """Remove unless it was written or touched since `before`; whether it is gone."""
+        with suppress(NotFound), self._failures(key), self._locked(), self._folder(key) as (folder, name):
+            if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime >= before.timestamp():
+                return False
+            os.unlink(name, dir_fd=folder)
+            os.fsync(folder)
+        return True
+
+    def unfinished(self, before: datetime, *, remove: bool = False) -> list[str]:
+        """Files whose writer was killed before they got their name; with `remove` they are gone then."""
+        found: list[str] = []
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._root / _PARTS) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
+                        found.append(f"{_PARTS}/{entry.name}")
+                        if remove:
+                            Path(entry.path).unlink(missing_ok=True)
+        return sorted(found)
 
     def delete(self, key: str) -> None:
         """Remove; a missing key is no error."""
@@ -107,14 +156,8 @@ class FolderObjects:
                 raise StoreError(f"{self._root} is no job store: it has other files", do="Name a new or empty folder")
         if not marked:
             self.put_if_absent(marker, data)
-        self._sweep()
-
-    def _sweep(self) -> None:
-        oldest = time.time() - _OLD_PART_S
-        with suppress(OSError), os.scandir(self._root / _PARTS) as entries:
-            for entry in entries:
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
-                    Path(entry.path).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.unfinished(datetime.now(UTC) - _OLD_PART, remove=True)
 
     def _create(self, key: str, source: BinaryIO) -> bool:
         with self._failures(key), self._folder(key, create=True) as (folder, name):
@@ -179,7 +222,7 @@ class FolderObjects:
         with self._open_folder((), create=True):
             pass
         try:
-            with FileLock(self._root / ".lock", timeout=_LOCK_WAIT_S, mode=0o600):
+            with FileLock(self._root / _LOCK, timeout=_LOCK_WAIT_S, mode=0o600):
                 yield
         except Timeout as error:
             raise Unavailable(
@@ -224,12 +267,13 @@ def _is_empty(folder: int) -> bool:
         return all(entry.name.startswith(".") for entry in entries)
 
 
-def _files(folder: Path, prefix: str) -> Iterator[str]:
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Keys and files below a folder, with whatever else is no folder; not our own hidden names at the top."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
+            key = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
-                yield from _files(Path(entry.path), f"{prefix}/{entry.name}")
-            elif entry.is_file(follow_symlinks=False):
-                yield f"{prefix}/{entry.name}"
+                if key != _PARTS:
+                    yield from _files(Path(entry.path), f"{key}/")
+            elif key != _LOCK:
+                yield key, entry

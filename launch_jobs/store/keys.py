@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from launch_jobs.errors import BadInput, StoreError
@@ -22,10 +23,14 @@ def check_key(key: str) -> tuple[str, ...]:
     Raises:
         StoreError: a part is empty, hidden (so also `.` and `..`), too long, or holds any other sign than we use.
     """
-    parts = tuple(key.split("/"))
-    if not all(_PART.fullmatch(part) for part in parts):
+    if not is_key(key):
         raise StoreError(f"{key!r} cannot be a key of the job store", do="Keys are made by launch_jobs.store.keys")
-    return parts
+    return tuple(key.split("/"))
+
+
+def is_key(text: str) -> bool:
+    """Whether a text could be a key of ours."""
+    return all(_PART.fullmatch(part) for part in text.split("/"))
 
 
 def blob(digest: Digest) -> str:
@@ -46,6 +51,16 @@ def versions(name: str) -> str:
 def version(name: str, number: int) -> str:
     """Key of one version."""
     return f"{versions(name)}v{number}"
+
+
+def deleted_mark(name: str, number: int) -> str:
+    """Key of an empty object that says that a version was deleted, so that a listing tells it."""
+    return f"{version(name, number)}.deleted"
+
+
+def deleted_number(key: str) -> int | None:
+    """The number that a mark of a deleted version tells; None for another key."""
+    return number_of(key.removesuffix(".deleted")) if key.endswith(".deleted") else None
 
 
 def digests(name: str) -> str:
@@ -94,6 +109,16 @@ def outcome(run: str, attempt: int) -> str:
     return f"outcomes/{attempt_part(run, attempt)}"
 
 
+def logs(run: str) -> str:
+    """Prefix of the pointers to a run's logs."""
+    return f"logs/{check_name('run', run)}/"
+
+
+def files(run: str) -> str:
+    """Prefix of all content that belongs to a run."""
+    return f"files/{check_name('run', run)}/"
+
+
 def log(run: str, attempt: int) -> str:
     """Key of the pointer to one attempt's log."""
     return f"logs/{attempt_part(run, attempt)}"
@@ -114,6 +139,23 @@ def number_of(key: str) -> int | None:
     """The number that a key ends with (`…/v3`, `…/2`); None where it does not, as for a stranger's file."""
     found = _NUMBER.fullmatch(PurePosixPath(key).name.removeprefix("v"))
     return int(found[1]) if found else None
+
+
+def numbers_of(found: Iterable[str]) -> list[int]:
+    """The numbers that keys end with, sorted."""
+    return sorted(number for key in found if (number := number_of(key)) is not None)
+
+
+def attempt_of(key: str) -> tuple[str, int] | None:
+    """Run and attempt that an outcome, a log or a file belongs to; None for another key."""
+    found = re.fullmatch(r"(?:outcomes|logs|files)/([^/]+)/([1-9][0-9]{0,8})(?:/.*)?", key)
+    return (found[1], int(found[2])) if found else None
+
+
+def is_blob(key: str) -> bool:
+    """Whether a key is that of content named by its digest alone."""
+    digits = PurePosixPath(key).name
+    return bool(_DIGEST.fullmatch(f"sha256:{digits}")) and key == blob(f"sha256:{digits}")
 
 
 def hex_of(digest: Digest) -> str:

@@ -317,7 +317,22 @@ def test_a_store_open_to_everyone_is_refused(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "s3://bucket/x", "store", "/abs/path", "file://relative/x", "file:x", "http://h/x", "file:///a%00b", "FILE"],
+    [
+        "",
+        "s3://",
+        "s3://B/x",
+        "s3://bucket/../x",
+        "s3://me@bucket",
+        "s3://bucket?x",
+        "s3://[/",
+        "store",
+        "/abs/path",
+        "file://relative/x",
+        "file:x",
+        "http://h/x",
+        "file:///a%00b",
+        "FILE",
+    ],
 )
 def test_urls_that_are_no_store(url: str) -> None:
     """Anything but file:///absolute/folder is bad input that names what is supported."""

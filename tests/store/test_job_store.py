@@ -13,15 +13,8 @@ from launch_jobs.job import CaptureRecord, Origin
 from launch_jobs.names import JobRef, canonical_json, sha256
 from launch_jobs.run import OutputFile
 from launch_jobs.store import Objects, keys
-from launch_jobs.store.folder import FolderObjects
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.testing import MemoryObjects
-
-
-@pytest.fixture(params=["folder", "memory"])
-def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
-    """An empty keeper of each kind."""
-    return MemoryObjects() if request.param == "memory" else FolderObjects(tmp_path / "store")
 
 
 @pytest.fixture

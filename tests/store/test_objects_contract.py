@@ -10,8 +10,6 @@ import pytest
 
 from launch_jobs.errors import NotFound, StoreError
 from launch_jobs.store import Objects
-from launch_jobs.store.folder import FolderObjects
-from launch_jobs.testing import MemoryObjects
 
 HOSTILE = ["", "/", "/a", "a/", "a//b", "..", "a/..", "../a", "a/../../b", "./a", ".hidden", "a/.b", "a\0b", "a b", "é"]
 
@@ -24,12 +22,6 @@ CALLS: dict[str, Callable[[Objects, str, Path], object]] = {
     "download": lambda objects, key, path: objects.download(key, path.with_name("new")),
     "delete": lambda objects, key, _: objects.delete(key),
 }
-
-
-@pytest.fixture(params=["folder", "memory"])
-def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
-    """An empty keeper of each kind."""
-    return MemoryObjects() if request.param == "memory" else FolderObjects(tmp_path / "store")
 
 
 @pytest.fixture
