@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import uuid4
 
+from launch_jobs.configured import configured_store, offer_git_account
 from launch_jobs.docker_access import DockerAccess
 from launch_jobs.errors import BadInput
 from launch_jobs.job import JsonObject
 from launch_jobs.settings import LaunchSettings
-from launch_jobs.store.jobs import JobStore, open_store
+from launch_jobs.store.jobs import JobStore
 from launch_jobs.targets import Target
 from launch_jobs.targets.configuration import ProcessConfiguration
 from launch_jobs.targets.template import base_job_template
@@ -65,6 +66,7 @@ _CURRENT: ContextVar[LaunchContext | None] = ContextVar("launch_context", defaul
 def enter_context(context: LaunchContext) -> None:
     """Make `context` the one of the current asynchronous task and of what it calls."""
     _CURRENT.set(context)
+    offer_git_account(context.settings)
 
 
 def current_context(run: str | None, settings: Callable[[], LaunchSettings]) -> LaunchContext:
@@ -78,11 +80,17 @@ def current_context(run: str | None, settings: Callable[[], LaunchSettings]) -> 
             queue="",
             template=base_job_template(ProcessConfiguration),
             settings=here,
-            store=open_store(here.store_url),
+            store=configured_store(here),
             target=make_target("process", here, DockerAccess()),
         )
         enter_context(context)
     return context
+
+
+def is_on_queue() -> bool:
+    """Whether the current work is an agent's: a flow called from Python has no queue to go back to."""
+    context = _CURRENT.get()
+    return context is not None and bool(context.queue)
 
 
 def make_target(kind: str, settings: LaunchSettings, access: DockerAccess) -> Target:

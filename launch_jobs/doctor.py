@@ -17,6 +17,7 @@ from launch_jobs.settings import LaunchSettings
 
 if TYPE_CHECKING:
     from launch_jobs.engine import Engine
+    from launch_jobs.local.connection import Connection
 
 _LIMIT_S = 5
 _LOW_DISK_BYTES = 2 << 30
@@ -68,6 +69,8 @@ def _server(settings: LaunchSettings) -> Check:
     to = connection(settings)
     if to is None:
         return Check("server", None, "none was started yet", "Run `launch up`")
+    if not to.embedded:
+        return _server_elsewhere(to)
     code, body = server.status(to, seconds=_LIMIT_S)
     version = body.strip('"')
     if code == 401:
@@ -80,9 +83,25 @@ def _server(settings: LaunchSettings) -> Check:
     return Check("server", True, f"Prefect {version} at {to.api_url}")
 
 
+def _server_elsewhere(to: Connection) -> Check:
+    from launch_jobs.local import remote
+
+    version = remote.server_version(to.api_url, remote.Credential(to.auth_string, to.api_key))
+    remote.check_version(to.api_url, version)
+    if not remote.is_local(to.api_url) and not (to.auth_string or to.api_key):
+        return Check(
+            "server", True, f"Prefect {version} at {to.api_url}, which lets everybody in", "Give it a password"
+        )
+    return Check("server", True, f"Prefect {version} at {to.api_url}")
+
+
 def _database(settings: LaunchSettings) -> Check:
     from launch_jobs.local import postgres
+    from launch_jobs.local.connection import connection
 
+    to = connection(settings)
+    if to is not None and not to.embedded:
+        return Check("database", None, "the server's own", "")
     reason = postgres.missing()
     if reason:
         return Check("database", None, f"SQLite, because {reason}", "Enough for a few runs at once")
@@ -95,7 +114,7 @@ def _database(settings: LaunchSettings) -> Check:
 def _store(settings: LaunchSettings) -> Check:
     url = urlsplit(settings.store_url)
     if url.scheme != "file":
-        return Check("store", None, f"{settings.store_url}: not checked here", "")
+        return _store_elsewhere(settings)
     folder = Path(unquote(url.path))
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     with tempfile.NamedTemporaryFile(dir=nearest, prefix=".launch-doctor-") as file:
@@ -105,6 +124,15 @@ def _store(settings: LaunchSettings) -> Check:
         if Path(file.name).read_bytes() != b"doctor":
             return Check("store", False, f"{folder} does not give back what is written", "Choose another folder")
     return Check("store", True, f"{folder}: writes, reads and deletes" + ("" if nearest == folder else " (made later)"))
+
+
+def _store_elsewhere(settings: LaunchSettings) -> Check:
+    from launch_jobs.configured import configured_store
+    from launch_jobs.local.connection import use_home_server
+
+    use_home_server(settings)
+    configured_store(settings)
+    return Check("store", True, f"{settings.store_url}: opens")
 
 
 def _disk(settings: LaunchSettings) -> Check:

@@ -1,15 +1,24 @@
-"""The process's settings: read once from the environment (`LAUNCH_JOBS_*`) and `settings.toml` in the home folder."""
+"""The process's settings: from the environment (`LAUNCH_JOBS_*`), else `settings.toml` in the home folder, else what
+`launch connect` wrote there.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 from typing_extensions import override
 
 from launch_jobs.errors import BadInput
@@ -21,13 +30,20 @@ def home() -> Path:
     return Path(named).expanduser().absolute() if named else Path(platformdirs.user_data_dir("launch-jobs"))
 
 
+def connection_file(home: Path) -> Path:
+    """Where a home keeps which server (and store) it uses."""
+    return home / "server.json"
+
+
 class LaunchSettings(BaseSettings):
     """What an operator or a corporate network decides for this machine. Environment variables win over the file."""
 
     model_config = SettingsConfigDict(env_prefix="LAUNCH_JOBS_", frozen=True, extra="forbid")
 
     home: Path = Field(default_factory=home)
-    store: str | None = Field(default=None, description="Job store URL; default: the folder `store` in the home.")
+    store: str | None = Field(
+        default=None, description="Job store URL, or block:NAME; default: the folder `store` in the home."
+    )
     base_image: str | None = Field(default=None, description="Base of generated images; default: python:<minor>-slim.")
     package_index: str | None = Field(default=None, description="URL of the package index used inside builds.")
     ca_bundle: Path | None = Field(default=None, description="CA certificates (PEM) trusted inside builds and images.")
@@ -36,6 +52,11 @@ class LaunchSettings(BaseSettings):
     docker_registry: str | None = Field(
         default=None, description="Prefect DockerRegistryCredentials block to pull with."
     )
+    git_credentials: str | None = Field(default=None, description="launch-git-credentials block to reach a git host.")
+    agent_host: str | None = Field(
+        default=None, description="launch-agent-host block that fills what is left open here, when an agent starts."
+    )
+    max_jobs: int | None = Field(default=None, ge=1, description="Most runs at once on one agent of this machine.")
     allow_process: bool = Field(default=False, description="Serve process queues of a server that is not on loopback.")
     port: int = Field(default=4200, ge=0, le=65535, description="Port of the embedded server; 0 takes a free one.")
 
@@ -50,12 +71,22 @@ class LaunchSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = TomlConfigSettingsSource(settings_cls, toml_file=home() / "settings.toml")
-        return (init_settings, env_settings, file)
+        connected = InitSettingsSource(settings_cls, _connected(home()))
+        return (init_settings, env_settings, file, connected)
 
-    @cached_property
+    @property
     def store_url(self) -> str:
-        """URL of the job store: `file://…` or, later, `s3://…`."""
+        """The job store: `file://…`, `s3://…`, or `block:` and the name of a launch-job-store block."""
         return self.store or (self.home / "store").as_uri()
+
+
+def _connected(home: Path) -> dict[str, str]:
+    """The settings that `launch connect` wrote. A file that cannot be read is told of by who connects."""
+    with suppress(OSError, ValueError, AttributeError):
+        store = json.loads(connection_file(home).read_text()).get("store")
+        if isinstance(store, str):
+            return {"store": store}
+    return {}
 
 
 def load_settings() -> LaunchSettings:

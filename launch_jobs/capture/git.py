@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +67,7 @@ class Git:
         index: a throw-away index file.
         work_tree: where files are written.
         user: the user's configuration counts (see the module).
+        secrets: environment variables that nobody shall read.
     """
 
     folder: Path
@@ -73,6 +75,7 @@ class Git:
     index: Path | None = None
     work_tree: Path | None = None
     user: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     def run(self, *arguments: str, stdin: bytes | BinaryIO = b"") -> bytes:
         """Run one command, give it bytes or an open file to read, and return what it prints.
@@ -130,7 +133,7 @@ class Git:
     def _environment(self) -> dict[str, str]:
         index = {"GIT_INDEX_FILE": str(self.index)} if self.index else {}
         answers = _NO_QUESTIONS | {"SSH_ASKPASS": os.environ.get("SSH_ASKPASS", "false")}
-        return _QUIET | index | (answers if self.user else _NO_CONFIGURATION)
+        return _QUIET | index | (answers if self.user else _NO_CONFIGURATION) | dict(self.secrets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from launch_jobs.capture.git import TRANSPORTS, Git, GitFailedError, Repository
+from launch_jobs.capture.git_account import account_environment
 from launch_jobs.errors import CaptureError, Refused, StoreError, Unavailable
 
 COMMIT_REF = "refs/launch/commit"
@@ -18,6 +19,12 @@ _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurs
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # What a server says that serves branches only, or not the commit; the whole history may still have it.
 _NOT_BY_ID = ("not our ref", "unadvertised object", "does not support shallow", "couldn't find remote ref")
+
+
+_ADVICE = (
+    "Check the address, and the credentials git has on this machine; "
+    "or name a launch-git-credentials block in the setting git_credentials"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +130,17 @@ def fetch_ref(scratch: Git, url: str, ref: str) -> str:
     if ref.startswith("-") or set(ref) & set(":+*? \n"):
         raise Refused(f"{ref!r} is no branch, tag or commit")
     try:
-        _network(scratch).run(*_FETCH, "--depth=1", allowed, f"+{ref}:{COMMIT_REF}")
+        _network(scratch, allowed).run(*_FETCH, "--depth=1", allowed, f"+{ref}:{COMMIT_REF}")
     except GitFailedError as error:
-        raise Unavailable(f"cannot fetch {ref!r} from {allowed}: {error}") from error
+        raise Unavailable(f"cannot fetch {ref!r} from {allowed}: {error}", do=_ADVICE) from error
     return scratch.text("rev-parse", "--verify", f"{COMMIT_REF}^{{commit}}")
 
 
 def _fetch_all(scratch: Git, commits: list[str], remote: str | None) -> None:
     if remote is None:
         raise StoreError(f"the job names neither remote nor bundle for commit {commits[0]}")
-    url, network = _allowed(remote), _network(scratch)
+    url = _allowed(remote)
+    network = _network(scratch, url)
     try:
         wanted = [f"{commit}:refs/launch/have/{commit}" for commit in commits]
         try:
@@ -142,9 +150,7 @@ def _fetch_all(scratch: Git, commits: list[str], remote: str | None) -> None:
                 raise
             network.run(*_FETCH, url, "+refs/*:refs/launch/all/*")
     except GitFailedError as error:
-        raise Unavailable(
-            f"cannot fetch from {url}: {error}", do="Check the address and the credentials git has on this machine"
-        ) from error
+        raise Unavailable(f"cannot fetch from {url}: {error}", do=_ADVICE) from error
     for commit in commits:
         _have(scratch, commit, url)
 
@@ -158,9 +164,10 @@ def _have(scratch: Git, commit: str, url: str) -> None:
         ) from error
 
 
-def _network(scratch: Git) -> Git:
-    """Fetching goes with the user's proxies, certificates and credential helpers."""
-    return replace(scratch, user=True)
+def _network(scratch: Git, url: str) -> Git:
+    """Fetching goes with the user's proxies, certificates and credential helpers, and the operator's account."""
+    secrets = account_environment() if urlsplit(url).scheme in {"http", "https"} else {}
+    return replace(scratch, user=True, secrets=secrets)
 
 
 def _allowed(url: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launch_jobs.cli.output import emit, facts, json_option, next_command, progress, table, warn
-from launch_jobs.cli.session import Session, local_session, quieten, use_server, wait
+from launch_jobs.cli.session import Session, local_session, quieten, wait
 from launch_jobs.errors import LaunchError, Unavailable
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def up_command(as_json: bool) -> None:
     password.
     """
     from launch_jobs.local.agent import start_agent
+    from launch_jobs.local.connection import use_server
     from launch_jobs.local.lifecycle import up
 
     settings = local_session().settings
@@ -37,6 +38,7 @@ def up_command(as_json: bool) -> None:
     use_server(to)
     quieten()
     _lay_down_project(settings)
+    _register_blocks(settings)
     queues = _ensure_queues()
     if start_agent(settings, queues):
         progress(f"Agent: started on {', '.join(queues)}")
@@ -55,6 +57,16 @@ def _lay_down_project(settings: LaunchSettings) -> None:
         lay_down(settings.home / "project")
     except Refused as error:
         warn(f"The project was kept as it is: {error}")
+
+
+def _register_blocks(settings: LaunchSettings) -> None:
+    """The block types are for the UI: without them runs go on."""
+    from launch_jobs.operator_blocks import register_blocks
+
+    try:
+        wait(register_blocks(settings.home / "project"))
+    except LaunchError as error:
+        warn(f"The block types were not registered: {error}")
 
 
 def _ensure_queues() -> list[str]:
@@ -106,9 +118,12 @@ def down_command(drain: bool, cancel: bool, as_json: bool) -> None:
 
 def _end_runs(session: Session, *, drain: bool, cancel: bool) -> None:
     from launch_jobs.local import server
-    from launch_jobs.local.connection import connection
+    from launch_jobs.local.connection import connection, use_server
 
     to = connection(session.settings)
+    if to is not None and not to.embedded:
+        warn(f"This home is connected to {to.api_url}, which is left alone; agents end by Ctrl-C or SIGTERM")
+        return
     if to is None or not server.healthy(to):
         return  # nobody to ask; containers and supervised processes are adopted after the next `launch up`
     use_server(to)
@@ -123,7 +138,7 @@ def _connection() -> Connection:
 
     to = connection(local_session().settings)
     if to is None:
-        raise Unavailable("No server is up", do="Run `launch up`")
+        raise Unavailable("No server is up", do="Run `launch up`, or `launch connect URL`")
     return to
 
 

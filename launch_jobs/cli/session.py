@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from launch_jobs.job import JobVersion
-    from launch_jobs.local.connection import Connection
     from launch_jobs.settings import LaunchSettings
     from launch_jobs.store.jobs import JobStore
 
@@ -32,9 +31,11 @@ class Session:
         Raises:
             BadInput, StoreError: it cannot be opened.
         """
-        from launch_jobs.store.jobs import open_store
+        from launch_jobs.configured import BLOCK, configured_store
 
-        return open_store(self.settings.store_url)
+        if self.settings.store_url.startswith(BLOCK):
+            _reach_quietly(self.settings)
+        return configured_store(self.settings)
 
     def job(self, reference: str) -> JobVersion:
         """The job version that a user names.
@@ -55,29 +56,35 @@ def local_session() -> Session:
     """
     from launch_jobs.settings import load_settings
 
-    return Session(load_settings())
+    settings = load_settings()
+    if settings.git_credentials:
+        from launch_jobs.configured import offer_git_account
+
+        offer_git_account(settings, reach=_reach_quietly)
+    return Session(settings)
 
 
 def server_session(*, quiet: bool = True) -> Session:
-    """A session with the Prefect server: PREFECT_API_URL's, else the one that `launch up` started.
+    """A session with the Prefect server: PREFECT_API_URL's, else the one that `launch up` or `launch connect` chose.
 
     Call it before anything imports Prefect, which reads its settings from the environment once.
     """
-    from launch_jobs.local.connection import connection
-
     session = local_session()
-    if not os.environ.get("PREFECT_API_URL") and (to := connection(session.settings)):
-        use_server(to)
+    _reach_server(session.settings)
     if quiet:
         quieten()
     return session
 
 
-def use_server(to: Connection) -> None:
-    """Let this process talk to a server, whatever its environment said."""
-    from launch_jobs.local.connection import client_environment
+def _reach_server(settings: LaunchSettings) -> None:
+    from launch_jobs.local.connection import use_home_server
 
-    os.environ.update(client_environment(to))
+    use_home_server(settings)
+
+
+def _reach_quietly(settings: LaunchSettings) -> None:
+    _reach_server(settings)
+    quieten()
 
 
 def quieten() -> None:

@@ -48,15 +48,15 @@ def up(settings: LaunchSettings, *, say: Say) -> LocalServer:
 
     Raises:
         LaunchError: the database is another PostgreSQL major's (nothing touched).
-        Refused: the home belongs to a server on another machine.
+        Refused: the home is connected to a server elsewhere, or belongs to an embedded one on another machine.
         BadInput: the port is taken, or the home cannot be written.
         Unavailable: a part does not start; the message names its log.
     """
-    former = connection(settings)
-    _check_host(former, settings)
+    _check_free(connection(settings), settings)
     _prepare(settings.home)
     with _lock(settings.home, say):
         former = connection(settings)
+        _check_free(former, settings)
         database, url = _ensure_database(settings, former, say)
         to, started = _ensure_server(settings, former, url, say)
         _write_profile(to, say)
@@ -66,10 +66,10 @@ def up(settings: LaunchSettings, *, say: Say) -> LocalServer:
 def down(settings: LaunchSettings, *, say: Say) -> bool:
     """Stop agent, server and database, in any state they are in. False if nothing ran.
 
-    Whether runs are active is the caller's question.
+    Whether runs are active is the caller's question. A connection to a server elsewhere stays.
 
     Raises:
-        Refused: the home belongs to a server on another machine.
+        Refused: the home belongs to an embedded server on another machine.
         Unavailable: a process cannot be stopped.
     """
     if not settings.home.is_dir():
@@ -82,11 +82,51 @@ def down(settings: LaunchSettings, *, say: Say) -> bool:
             if name in found:
                 say(f"Stopping {name}")
             stop()
-        forget(settings)
+        _forget_embedded(settings)
         still = left(settings)
         if still:
             raise Unavailable(f"Still running: {', '.join(still)}", do="Try again, or look with `ps -ef`")
         return bool(found)
+
+
+def join(settings: LaunchSettings, to: Connection, *, say: Say) -> None:
+    """Let this home's clients and agents use a server elsewhere from now on.
+
+    Raises:
+        Refused: an embedded server of this home runs.
+        BadInput: the home cannot be written.
+    """
+    _prepare(settings.home)
+    with _lock(settings.home, say):
+        check_down(settings)
+        remember(settings, to)
+    _write_profile(to, say)
+
+
+def check_down(settings: LaunchSettings) -> None:
+    """Touches nothing.
+
+    Raises:
+        Refused: an embedded server of this home, or a part of it, runs.
+    """
+    running = left(settings)
+    if running:
+        raise Refused(
+            f"An embedded server of this home runs ({', '.join(running)})",
+            do="Run `launch down` first; its runs and jobs stay, for `launch connect --forget` and `launch up` later",
+        )
+
+
+def leave(settings: LaunchSettings, *, say: Say) -> bool:
+    """Undo `join`. False if this home is not connected to a server elsewhere."""
+    if not settings.home.is_dir():
+        return False
+    with _lock(settings.home, say):
+        to = connection(settings)
+        if to is None or to.embedded:
+            return False
+        forget(settings)
+        return True
 
 
 def left(settings: LaunchSettings) -> dict[str, list[int]]:
@@ -155,9 +195,25 @@ def _write_profile(to: Connection, say: Say) -> None:
         say(f"Warning: {error}")
 
 
+def _forget_embedded(settings: LaunchSettings) -> None:
+    to = connection(settings)
+    if to is not None and to.embedded:
+        forget(settings)
+
+
+def _check_free(former: Connection | None, settings: LaunchSettings) -> None:
+    if former and not former.embedded:
+        raise Refused(
+            f"This home is connected to {former.api_url}, so it starts no server of its own",
+            do="Run `launch agent -q QUEUE` to serve a queue of that server, or `launch connect --forget` to part from "
+            "it, then `launch up`",
+        )
+    _check_host(former, settings)
+
+
 def _check_host(former: Connection | None, settings: LaunchSettings) -> None:
     """A home on a network file system: two machines must not open one database."""
-    if former and former.host != socket.gethostname():
+    if former and former.embedded and former.host != socket.gethostname():
         raise Refused(
             f"{settings.home} is in use by a server on {former.host}",
             do=f"Run `launch down` there, or set LAUNCH_JOBS_HOME; if {former.host} is gone for good, remove "

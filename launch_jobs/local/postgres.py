@@ -247,8 +247,10 @@ def _as_owner() -> list[str]:
         return []
     user, group = _owner()
     keep = "-all,+dac_override"
+    # no_setuid_fixup: access(), with which initdb looks for its programs, honours that power too (a venv in /root).
     return [
         *("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs"),
+        "--securebits=+no_setuid_fixup",
         *(f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}"),
     ]
 

@@ -1,4 +1,4 @@
-"""The Prefect profile `launch-jobs`, by which the stock Prefect commands find the embedded server.
+"""The Prefect profile `launch-jobs`, by which the stock Prefect commands find the home's server.
 
 Written as text, not by Prefect's own functions: those drop the user's comments, and importing Prefect here would fix
 its settings for this process before the caller could name the server to it.
@@ -33,7 +33,8 @@ def write_profile(to: Connection) -> bool:
         BadInput: the file is there, but it is not TOML, or cannot be written.
     """
     path = _path().resolve()  # the link of a dotfiles repository stays a link
-    wanted = {"PREFECT_API_URL": to.api_url, "PREFECT_API_AUTH_STRING": to.auth_string}
+    values = {"PREFECT_API_URL": to.api_url, "PREFECT_API_AUTH_STRING": to.auth_string, "PREFECT_API_KEY": to.api_key}
+    wanted = {name: value for name, value in values.items() if value}
     try:
         text = path.read_text() if path.exists() else ""
         if _profiles(text).get(NAME) == wanted:
