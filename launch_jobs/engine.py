@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, Protocol, cast
+from typing import Literal, Protocol, cast
 
 import docker
 import docker.errors
@@ -39,6 +39,11 @@ class Login:
     username: str
     password: str
     registry: str
+
+    @property
+    def auth_config(self) -> dict[str, str]:
+        """As the calls that reach a registry take it."""
+        return {"username": self.username, "password": self.password, "serveraddress": self.registry}
 
     def __repr__(self) -> str:
         """Never shows the password."""
@@ -71,8 +76,24 @@ class Engine(Protocol):
     def tag(self, image: str, repository: str, tag: str | None = None) -> bool: ...  # noqa: D102
     def remove_image(self, image: str, force: bool = False, noprune: bool = False) -> None: ...  # noqa: D102
     def pull(  # noqa: D102
-        self, repository: str, tag: str | None, stream: Literal[True], *, decode: Literal[True]
+        self,
+        repository: str,
+        tag: str | None,
+        stream: Literal[True],
+        auth_config: Mapping[str, str] | None = None,
+        *,
+        decode: Literal[True],
     ) -> Iterator[JsonObject]: ...
+    def push(  # noqa: D102
+        self,
+        repository: str,
+        tag: str,
+        *,
+        stream: Literal[True],
+        auth_config: Mapping[str, str] | None = None,
+        decode: Literal[True],
+    ) -> Iterator[JsonObject]: ...
+    def inspect_distribution(self, image: str, auth_config: Mapping[str, str] | None = None) -> JsonObject: ...  # noqa: D102
     def build(self, **arguments: object) -> Iterator[JsonObject]: ...  # noqa: D102
 
     def create_container_from_config(  # noqa: D102
@@ -95,7 +116,7 @@ class Engine(Protocol):
         follow: bool | None = None,
     ) -> LogStream: ...
     def get_archive(self, container: str, path: str) -> tuple[Iterator[bytes], JsonObject]: ...  # noqa: D102
-    def put_archive(self, container: str, path: str, data: bytes | IO[bytes]) -> bool: ...  # noqa: D102
+    def put_archive(self, container: str, path: str, data: bytes | Iterable[bytes]) -> bool: ...  # noqa: D102
 
 
 class LogStream(Protocol):

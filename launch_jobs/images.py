@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from launch_jobs.build import Builder, BuildPlan
 from launch_jobs.build.options import build_options
 from launch_jobs.build.plan import base_reference, plan
-from launch_jobs.build.reference import ImageRef
 from launch_jobs.errors import BadInput
 from launch_jobs.job import ImageSource, JobVersion, Source
+from launch_jobs.names import ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 
 def docker_builder(settings: LaunchSettings, access: DockerAccess) -> Builder:
-    """The builder of a Docker Engine."""
+    """The builder of a Docker Engine, or of the registry that its images go to."""
     from launch_jobs.build.docker import DockerBuilder
+    from launch_jobs.build.registry import RegistryBuilder
 
-    return DockerBuilder(access.base_url, network=settings.build_network, login=access.login)
+    builder = DockerBuilder(access.base_url, network=settings.build_network, login=access.login)
+    return RegistryBuilder(builder, access.registry) if access.registry else builder
 
 
 def ready_image(source: Source) -> str | None:
@@ -38,6 +40,30 @@ def ready_image(source: Source) -> str | None:
     if source.digest:
         return f"{ImageRef.parse(source.reference).repository}@{source.digest}"
     return source.image_id or source.reference
+
+
+async def bring_ready(image: str, builder: Builder, access: DockerAccess) -> None:
+    """See that the engine has a ready image, pulling it if need be.
+
+    Raises:
+        BadInput: it is not there, and cannot be pulled.
+        Unavailable: the engine does not answer.
+    """
+    if not image.startswith("sha256:"):
+        await builder.resolve_base(image)
+    elif not await asyncio.to_thread(_is_here, image, access.base_url):
+        raise BadInput(
+            f"The image {image} is not on this Docker Engine, and an image id names it on its own engine only",
+            do="Push it to a registry, and make the job of what is there: `launch job create image`",
+        )
+
+
+def _is_here(image: str, base_url: str | None) -> bool:
+    from launch_jobs.engine import opened
+    from launch_jobs.engine_images import inspect_image
+
+    with opened(base_url) as engine:
+        return inspect_image(engine, image) is not None
 
 
 @asynccontextmanager
@@ -92,12 +118,14 @@ def _own_dockerfile(tree: Path, path: str) -> str:
 async def build_planned(
     what: BuildPlan, version: JobVersion, store: JobStore, builder: Builder, say: Callable[[str], None]
 ) -> str:
-    """The id of a planned image: found, or built now.
+    """What to run for a planned image (its id, or its reference in a registry): found, or built now.
 
     Raises:
         BuildError: a step failed.
+        Refused: the registry refuses our account, or gives something else than was pushed.
+        Unavailable: engine or registry does not answer.
     """
-    found = await builder.find(what.tag)
+    found = await builder.find(what, say)
     if found is not None:
         say(f"Image {what.tag} is built already")
         return found

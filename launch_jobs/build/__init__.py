@@ -51,12 +51,16 @@ class Builder(Protocol):
         """
         ...
 
-    async def find(self, tag: str) -> str | None:
-        """The id of an image that was built under this tag, or None."""
+    async def find(self, plan: BuildPlan, log: Log) -> str | None:
+        """What to run for a plan whose image is there already: its id, or its reference in a registry; else None.
+
+        Raises:
+            Unavailable: the engine, or the registry it should be in, does not answer.
+        """
         ...
 
     async def build(self, plan: BuildPlan, source: Path, log: Log) -> str:
-        """Build the plan's images, those that are there excepted; return the job image's id.
+        """Build the plan's images, those that are there excepted; return what `find` says from then on.
 
         Raises:
             BuildError: a step failed; the message holds its last lines.

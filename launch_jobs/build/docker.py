@@ -7,23 +7,18 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from shutil import which
 from weakref import WeakValueDictionary
-
-from pydantic import BaseModel, Field
 
 from launch_jobs.build import BaseImage, BuildPlan, Log
 from launch_jobs.build.command import run
 from launch_jobs.build.context import DOCKERFILE, write_context
 from launch_jobs.build.dockerfile import without_buildkit
-from launch_jobs.build.reference import ImageRef
-from launch_jobs.engine import Engine, EngineConflict, EngineRefused, Login, docker_environment, errors, opened
+from launch_jobs.engine import EngineConflict, EngineRefused, Login, docker_environment, opened
+from launch_jobs.engine_images import EngineImage, checked, inspect_image
 from launch_jobs.errors import BadInput, BuildError, NotFound
-from launch_jobs.job import JsonObject
-from launch_jobs.names import digest_of
+from launch_jobs.names import ImageRef, digest_of
 
 _STEP = re.compile(r"^(?: > \[[^]]*\] (?P<buildkit>.+?):?|Step \d+/\d+ : (?P<classic>.+))$")
 _INTERMEDIATE = re.compile(r"^ ---> ([0-9a-f]{12,64})$")
@@ -31,11 +26,6 @@ _NOISE = re.compile(r"^#\d+ sha256:[0-9a-f]{64}$")
 _TRIES, _PAUSE_S = 50, 0.1
 _locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 _clients: dict[tuple[str, str | None], str | None] = {}
-
-
-class _Image(BaseModel):
-    id: str = Field(alias="Id")
-    repo_digests: list[str] | None = Field(default=None, alias="RepoDigests")
 
 
 class _Watch:
@@ -80,9 +70,10 @@ class DockerBuilder:
             return BaseImage(reference=reference, identity=digest_of(reference))
         return await asyncio.to_thread(self._resolve, ImageRef.parse(reference))
 
-    async def find(self, tag: str) -> str | None:
+    async def find(self, plan: BuildPlan, log: Log) -> str | None:
         """See `Builder.find`."""
-        return await asyncio.to_thread(self._find, tag)
+        del log
+        return await asyncio.to_thread(self._find, plan.tag)
 
     async def build(self, plan: BuildPlan, source: Path, log: Log) -> str:
         """See `Builder.build`. Two callers of one plan in one event loop build once."""
@@ -91,8 +82,8 @@ class DockerBuilder:
         return await self._ensure(plan, plan.tag, source, log)
 
     async def _ensure(self, plan: BuildPlan, tag: str, source: Path | None, log: Log) -> str:
-        async with _lock(tag):
-            found = await self.find(tag)
+        async with lock_of(tag):
+            found = await asyncio.to_thread(self._find, tag)
             if found:
                 return found
             log(f"Building {tag}")
@@ -103,7 +94,7 @@ class DockerBuilder:
             except BuildError:
                 await asyncio.to_thread(self._remove, tag)
                 raise
-            found = await self.find(tag)
+            found = await asyncio.to_thread(self._find, tag)
         if not found:
             raise BuildError(f"image {tag} vanished right after it was built", do="Try again")
         return found
@@ -155,15 +146,16 @@ class DockerBuilder:
 
     def _resolve(self, reference: ImageRef) -> BaseImage:
         with opened(self._base_url) as engine:
-            image = _inspect(engine, str(reference))
+            image = inspect_image(engine, str(reference))
         image = image or self._pull(reference)
         return BaseImage(reference=str(reference), identity=_identity(image, reference))
 
-    def _pull(self, reference: ImageRef) -> _Image:
+    def _pull(self, reference: ImageRef) -> EngineImage:
         try:
             with opened(self._base_url, login=self._login) as engine:
-                _refuse(engine.pull(reference.familiar, reference.digest or reference.tag, True, decode=True))
-                image = _inspect(engine, str(reference))
+                tag = reference.digest or reference.tag
+                list(checked(engine.pull(reference.familiar, tag, stream=True, decode=True), lambda: True))
+                image = inspect_image(engine, str(reference))
         except (EngineRefused, NotFound) as error:
             raise BadInput(
                 f"base image {reference} is not on this Docker Engine, and its registry says: {error.what}",
@@ -175,7 +167,7 @@ class DockerBuilder:
 
     def _find(self, tag: str) -> str | None:
         with opened(self._base_url) as engine:
-            image = _inspect(engine, tag)
+            image = inspect_image(engine, tag)
         return image.id if image else None
 
     def _remove(self, image: str) -> bool:
@@ -208,25 +200,13 @@ async def _probe(path: str, base_url: str | None) -> str | None:
     return None
 
 
-def _lock(tag: str) -> asyncio.Lock:
+def lock_of(tag: str) -> asyncio.Lock:
+    """One lock a tag in each event loop: what two runs want at once is made once."""
     key = (id(asyncio.get_running_loop()), tag)
     lock = _locks.get(key) or asyncio.Lock()
     return _locks.setdefault(key, lock)
 
 
-def _inspect(engine: Engine, reference: str) -> _Image | None:
-    with suppress(NotFound), errors():
-        return _Image.model_validate(engine.inspect_image(reference))
-    return None
-
-
-def _refuse(steps: Iterator[JsonObject]) -> None:
-    for step in steps:
-        if "error" in step:
-            raise EngineRefused(str(step["error"]))
-
-
-def _identity(image: _Image, reference: ImageRef) -> str:
+def _identity(image: EngineImage, reference: ImageRef) -> str:
     """The registry's digest of this repository's image, else the image id: a local image has no digest."""
-    known = dict(entry.rsplit("@", 1) for entry in image.repo_digests or () if "@" in entry)
-    return known.get(reference.familiar) or image.id
+    return image.digest_in(reference.familiar) or image.id

@@ -23,11 +23,10 @@ from launch_jobs.build.dockerfile import (
     text_of,
     workdir,
 )
-from launch_jobs.build.reference import ImageRef
 from launch_jobs.build.requirements import check_url, lock, minor_version, python_version, source_metadata, source_paths
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Environment, Frozen, ImageSource, Job
-from launch_jobs.names import Digest, digest_of, sha256
+from launch_jobs.names import Digest, ImageRef, digest_of, sha256
 
 PLANNER = 1
 """Raised whenever the same inputs shall give another image."""

@@ -22,7 +22,9 @@ from launch_jobs.names import Digest, digest_of
 from launch_jobs.settings import LaunchSettings
 
 PLANNER = 1
-_COMPLETE = ".launch-jobs-complete"
+COMPLETE = ".launch-jobs-complete"
+"""A file in an environment that is whole; its time of change is that of the last use."""
+
 _INTERPRETER = re.compile(r"((?:cpython|pypy|graalpy)-\S+)")
 _POLL_S = 0.1
 _FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
@@ -50,7 +52,7 @@ async def prepare_environment(environment: Environment, settings: LaunchSettings
     """
     digest = venv_digest(environment, settings.package_index)
     folder = settings.home / "venvs" / digest.removeprefix("sha256:")[:32]
-    if _is_complete(folder):
+    if _use(folder):
         return folder
     await asyncio.to_thread(folder.parent.mkdir, parents=True, exist_ok=True)
     async with _locked(folder) as descriptor:
@@ -74,7 +76,7 @@ async def _make(folder: Path, environment: Environment, uv: _Uv) -> None:
             if ended.code:
                 raise BuildError(f"the packages of environment {folder.name} could not be installed\n{ended.tail}")
         _write_site(folder, environment)
-        (folder / _COMPLETE).touch()
+        (folder / COMPLETE).touch()
     finally:
         if not _is_complete(folder):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -120,9 +122,18 @@ def _write_site(folder: Path, environment: Environment) -> None:
         (site / path).write_text(text)
 
 
+def _use(folder: Path) -> bool:
+    """Whether it is complete; then it is young again, and `launch prune` leaves it."""
+    with suppress(FileNotFoundError):
+        if _is_complete(folder):
+            os.utime(folder / COMPLETE)
+            return True
+    return False
+
+
 def _is_complete(folder: Path) -> bool:
     """Whether it was finished, and its interpreter is still on this host."""
-    return (folder / _COMPLETE).exists() and (folder / "bin" / "python").exists()
+    return (folder / COMPLETE).exists() and (folder / "bin" / "python").exists()
 
 
 class _Uv:

@@ -13,12 +13,14 @@ from launch_jobs.cli.session import server_session, wait
 from launch_jobs.errors import BadInput
 
 if TYPE_CHECKING:
+    from launch_jobs.cli.queue_file import QueueFile
     from launch_jobs.job import JsonObject
-    from launch_jobs.queue import QueueInfo
+    from launch_jobs.queue import AppliedQueue, QueueInfo
 
 
 class _Given(TypedDict):
     template: Path | None
+    registry: str | None
     limit: int | None
     description: str
 
@@ -37,6 +39,7 @@ def queue_command() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Base job template (JSON), the queue's configuration.",
 )
+@click.option("--registry", metavar="BLOCK", help="Registry block: built images go there and run from there.")
 @click.option("--limit", type=click.IntRange(min=1), help="Most runs at once, over all agents.")
 @click.option("--description", default="", help="For people.")
 @json_option
@@ -46,8 +49,22 @@ def create(name: str, queue_type: str, as_json: bool, **given: Unpack[_Given]) -
     from launch_jobs.queue import create_queue
 
     template = _read_template(given["template"]) if given["template"] else None
+    if given["registry"]:
+        template = wait(_with_registry(queue_type, template, given["registry"]))
     made = create_queue(name, queue_type, template=template, limit=given["limit"], description=given["description"])
     _tell(wait(made), as_json, then=f"launch agent -q {name}")
+
+
+async def _with_registry(queue_type: str, template: JsonObject | None, block: str) -> JsonObject:
+    """The template that sends built images to a Registry block, which must be there."""
+    from launch_jobs.docker_access import DockerAccess, with_registry
+    from launch_jobs.queue import configuration_type
+    from launch_jobs.targets.template import base_job_template, with_operator_fields
+
+    model = configuration_type(queue_type)
+    made = with_operator_fields(template or base_job_template(model), model, {"registry": block})
+    await with_registry(DockerAccess(), block)
+    return made
 
 
 def _read_template(path: Path) -> JsonObject:
@@ -58,6 +75,50 @@ def _read_template(path: Path) -> JsonObject:
     if not isinstance(content, dict):
         raise BadInput(f"{path} holds no JSON object", do="Write the base job template as JSON")
     return content  # pyright: ignore[reportUnknownVariableType] - json.loads gives str keys and JSON values
+
+
+@queue_command.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def apply(file: Path, as_json: bool) -> None:
+    """Make or change a queue so that it is as FILE says.
+
+    FILE is YAML or JSON: name, type, and what is not the default of limit, description, registry, variables (their
+    defaults by name) and template (the whole base job template).
+    """
+    server_session()
+    from launch_jobs.cli.queue_file import read_queue_file
+
+    applied = wait(_apply(read_queue_file(file)))
+    if as_json:
+        emit(applied.model_dump(mode="json"))
+        return
+    _tell_applied(applied)
+
+
+async def _apply(wanted: QueueFile) -> AppliedQueue:
+    from launch_jobs.queue import apply_queue, configuration_type
+    from launch_jobs.targets.template import base_job_template, with_defaults
+
+    template = with_defaults(wanted.template or base_job_template(configuration_type(wanted.type)), wanted.variables)
+    if wanted.registry:
+        template = await _with_registry(wanted.type, template, wanted.registry)
+    return await apply_queue(
+        wanted.name, wanted.type, template=template, limit=wanted.limit, description=wanted.description
+    )
+
+
+def _tell_applied(applied: AppliedQueue) -> None:
+    from launch_jobs.cli.present import value_text
+
+    name = applied.queue.name
+    if applied.changes:
+        click.echo(f"Queue {name} changed")
+        rows = [(change.what, value_text(change.before), value_text(change.after)) for change in applied.changes]
+        table(("what", "before", "after"), rows)
+    else:
+        click.echo(f"Queue {name} created" if applied.created else f"Queue {name} is so already")
+    next_command(f"launch queue show {name}")
 
 
 @queue_command.command("list")
@@ -132,6 +193,7 @@ def _tell(queue: QueueInfo, as_json: bool, *, then: str) -> None:
     if as_json:
         emit(queue.model_dump(mode="json"))
         return
+    configuration = queue.template.get("job_configuration")
     facts(
         [
             ("queue", queue.name),
@@ -139,6 +201,7 @@ def _tell(queue: QueueInfo, as_json: bool, *, then: str) -> None:
             ("status", queue.status),
             ("limit", queue.limit),
             ("priorities", ", ".join(queue.priorities)),
+            ("registry", configuration.get("registry") if isinstance(configuration, dict) else None),
             ("description", queue.description),
         ]
     )

@@ -32,6 +32,8 @@ class ProcessConfiguration(Frozen):
     """Job variables of a `launch-process` queue: the program runs on the agent's own host, isolated by nothing."""
 
     work_pool_type: ClassVar[str] = "launch-process"
+    operator_fields: ClassVar[frozenset[str]] = frozenset()
+    """Written by the operator into the base job template; never job variables, so that no submitter sets them."""
 
     command: tuple[str, ...] | None = Field(
         default=None, title="Command", description="Argument vector that replaces the job's own; null: the job's own."
@@ -72,6 +74,7 @@ class DockerConfiguration(ProcessConfiguration):
     """Job variables of a `launch-docker` queue. There is no way in it to a privilege, a mount or a host namespace."""
 
     work_pool_type: ClassVar[str] = "launch-docker"
+    operator_fields: ClassVar[frozenset[str]] = frozenset({"registry"})
 
     image: str | None = Field(
         default=None,
@@ -104,6 +107,13 @@ class DockerConfiguration(ProcessConfiguration):
     )
     network: Literal["bridge", "none"] = Field(
         default="bridge", title="Network", description="bridge: out to the network; none: no network at all."
+    )
+    registry: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]+$",
+        max_length=255,
+        title="Registry",
+        description="The operator's Registry block: built images go there and are run from there; null: none.",
     )
 
     @property

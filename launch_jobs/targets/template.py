@@ -31,10 +31,41 @@ def base_job_template(model: type[ProcessConfiguration]) -> JsonObject:
     """The template a new queue gets: each field of the configuration is a job variable of the same name."""
     schema = cast("JsonObject", model.model_json_schema())
     schema["title"] = model.work_pool_type
-    return {
-        "job_configuration": {name: "{{ " + name + " }}" for name in model.model_fields},
-        "variables": schema,
+    fixed: JsonObject = dict.fromkeys(sorted(model.operator_fields))
+    for name in fixed:
+        _declared(schema).pop(name)
+    variables: JsonObject = {name: "{{ " + name + " }}" for name in _declared(schema)}
+    return {"job_configuration": variables | fixed, "variables": schema}
+
+
+def with_operator_fields(
+    template: Mapping[str, JsonValue], model: type[ProcessConfiguration], values: Mapping[str, JsonValue]
+) -> JsonObject:
+    """A template in which the operator has set fields that are no job variables.
+
+    Raises:
+        Refused: queues of this type do not have such a field.
+    """
+    for name in values:
+        if name not in model.operator_fields:
+            raise Refused(f"{model.work_pool_type} queues have no {name}", do="Leave it out")
+    return {**template, "job_configuration": {**_part(template, "job_configuration"), **values}}
+
+
+def with_defaults(template: Mapping[str, JsonValue], values: Mapping[str, JsonValue]) -> JsonObject:
+    """A template whose job variables have these defaults.
+
+    Raises:
+        BadInput: a variable is unknown, ill-typed or out of its bounds; one line names it.
+        Refused: a value holds a template macro.
+    """
+    check_variables(template, values)
+    schema = _part(template, "variables")
+    properties: JsonObject = {
+        name: {**declared, "default": values[name]} if name in values and isinstance(declared, dict) else declared
+        for name, declared in _declared(schema).items()
     }
+    return {**template, "variables": {**schema, "properties": properties}}
 
 
 def check_template(template: Mapping[str, JsonValue], model: type[ProcessConfiguration]) -> None:
@@ -49,6 +80,7 @@ def check_template(template: Mapping[str, JsonValue], model: type[ProcessConfigu
     for key in configuration:
         if key not in model.model_fields:
             raise Refused(f"job_configuration sets {key!r}, which {model.work_pool_type} queues do not allow", do=_MEND)
+    _check_operator_fields(configuration, model)
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -115,8 +147,12 @@ def render_configuration(template: Mapping[str, JsonValue], values: Mapping[str,
     rendered = {key: _fill(value, known) for key, value in _part(template, "job_configuration").items()}
     if rendered.get("network", "none") not in ("bridge", "none"):
         raise Refused(f"network {rendered['network']!r} is not allowed", do="Use bridge or none")
+    return _validated(model, {key: value for key, value in rendered.items() if value is not None})
+
+
+def _validated(model: type[C], values: JsonObject) -> C:
     try:
-        return model.model_validate({key: value for key, value in rendered.items() if value is not None})
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -144,6 +180,15 @@ def _defaults(schema: JsonObject) -> JsonObject:
         for name, declared in _declared(schema).items()
         if isinstance(declared, dict) and "default" in declared
     }
+
+
+def _check_operator_fields(configuration: JsonObject, model: type[ProcessConfiguration]) -> None:
+    """What the operator decides is a plain value, and one that the configuration takes."""
+    values = {name: configuration[name] for name in sorted(model.operator_fields) if name in configuration}
+    for name, value in values.items():
+        if any("{{" in text for text in _texts(value)):
+            raise Refused(f"job_configuration {name!r} is a placeholder: no submitter may set it", do=_MEND)
+    _validated(model, values)
 
 
 def _check_placeholders(configuration: JsonObject, declared: JsonObject) -> None:

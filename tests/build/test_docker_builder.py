@@ -138,7 +138,7 @@ async def test_jobs_with_one_environment_share_its_image(workshop: Workshop) -> 
     assert f"Building {other.tag}" in workshop.log
     assert f"Building {one.environment_tag}" not in workshop.log
     workshop.log.clear()
-    assert await workshop.build(builder, one) == image == await builder.find(one.tag)
+    assert await workshop.build(builder, one) == image == await builder.find(one, workshop.log.append)
     assert workshop.log == []
 
 
@@ -167,7 +167,7 @@ async def test_a_failing_build_tells_its_last_lines(workshop: Workshop, builder:
     with pytest.raises(BuildError, match=r"(?s)at: RUN echo no luck.*no luck.*7") as caught:
         await workshop.build(builder, made)
     assert len(str(caught.value).splitlines()) <= 16
-    assert await builder.find(made.tag) is None
+    assert await builder.find(made, workshop.log.append) is None
     assert images_labelled(workshop.salt) == []
 
 
@@ -216,7 +216,7 @@ async def test_a_base_that_moved_is_refused(workshop: Workshop) -> None:
                 await workshop.build(builder, made)
         finally:
             engine.remove_image(f"{moving}:1")
-    assert await builder.find(made.tag) is None
+    assert await builder.find(made, workshop.log.append) is None
 
 
 async def test_a_local_base_is_known_by_its_image_id(docker_base: str) -> None:
@@ -266,11 +266,12 @@ async def test_a_base_that_is_nowhere_is_refused_in_one_line(docker_base: str) -
     assert "\n" not in str(caught.value)
 
 
-async def test_an_engine_that_is_down_is_unavailable(tmp_path: Path) -> None:
+async def test_an_engine_that_is_down_is_unavailable(workshop: Workshop, tmp_path: Path) -> None:
     """Not a missing image."""
     builder = DockerBuilder(f"unix://{tmp_path}/no.sock")
+    made = await workshop.plan(DockerBuilder(), workshop.job("true"))
     with pytest.raises(Unavailable, match="does not answer"):
-        await builder.find("launch-jobs/job:x")
+        await builder.find(made, workshop.log.append)
     with pytest.raises(Unavailable, match="does not answer"):
         await builder.resolve_base("python:3.11")
 

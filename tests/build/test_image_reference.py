@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from launch_jobs.build.reference import ImageRef
 from launch_jobs.errors import BadInput
+from launch_jobs.names import ImageRef
 
 HEX = "sha256:" + "a" * 64
 

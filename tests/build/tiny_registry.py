@@ -23,7 +23,7 @@ def _digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def tiny_image(content: bytes) -> tuple[bytes, dict[str, bytes]]:
+def tiny_image(content: bytes, system: str) -> tuple[bytes, dict[str, bytes]]:
     """The manifest of an image with one file, and its blobs by digest."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
@@ -32,7 +32,7 @@ def tiny_image(content: bytes) -> tuple[bytes, dict[str, bytes]]:
         tar.addfile(entry, io.BytesIO(content))
     packed = gzip.compress(layer.getvalue(), mtime=0)
     rootfs = {"type": "layers", "diff_ids": [_digest(layer.getvalue())]}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
+    config = json.dumps({"architecture": "amd64", "os": system, "config": {}, "rootfs": rootfs}).encode()
     kinds = {"config": ("container.image.v1+json", config), "layer": ("image.rootfs.diff.tar.gzip", packed)}
     parts = {
         name: {"mediaType": _KIND + kind, "size": len(data), "digest": _digest(data)}
@@ -43,9 +43,9 @@ def tiny_image(content: bytes) -> tuple[bytes, dict[str, bytes]]:
 
 
 @contextmanager
-def tiny_registry(content: bytes) -> Generator[tuple[str, str]]:
+def tiny_registry(content: bytes, system: str = "linux") -> Generator[tuple[str, str]]:
     """Serve an image as `…/tiny:1`; yields its repository and its digest."""
-    manifest, blobs = tiny_image(content)
+    manifest, blobs = tiny_image(content, system)
     pages = {f"/v2/tiny/blobs/{digest}": data for digest, data in blobs.items()} | {"/v2/": b"{}"}
     pages |= {f"/v2/tiny/manifests/{name}": manifest for name in ("1", _digest(manifest))}
 

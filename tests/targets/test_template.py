@@ -15,7 +15,14 @@ from launch_jobs.errors import BadInput, LaunchError, Refused
 from launch_jobs.job import JsonObject
 from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
 from launch_jobs.targets.quantity import parse_quantity
-from launch_jobs.targets.template import base_job_template, check_template, merge_variables, render_configuration
+from launch_jobs.targets.template import (
+    base_job_template,
+    check_template,
+    merge_variables,
+    render_configuration,
+    with_defaults,
+    with_operator_fields,
+)
 
 DOCKER = base_job_template(DockerConfiguration)
 
@@ -100,6 +107,50 @@ def test_host_privileges_cannot_be_named(name: str) -> None:
         check_template(
             _changed(lambda template: template["job_configuration"].update({name: True})), DockerConfiguration
         )
+
+
+def test_the_registry_is_the_operators() -> None:
+    """It is in the template as a plain value, null at first, and nowhere among the variables."""
+    assert DOCKER["job_configuration"]["registry"] is None  # pyright: ignore[reportArgumentType, reportCallIssue, reportOptionalSubscript, reportIndexIssue] # JSON
+    template = with_operator_fields(DOCKER, DockerConfiguration, {"registry": "team"})
+    assert render_configuration(template, {}, DockerConfiguration).registry == "team"
+    with pytest.raises(BadInput, match="unknown job variable 'registry'"):
+        render_configuration(template, {"registry": "mine"}, DockerConfiguration)
+
+
+@pytest.mark.parametrize("value", ["{{ image }}", "{{ registry }}", "x{{ image }}", ["{{ image }}"]])
+def test_a_registry_that_a_submitter_could_set_is_refused(value: JsonValue) -> None:
+    """Whatever variable the template would take it from."""
+
+    def change(template: Any) -> None:
+        template["job_configuration"]["registry"] = value
+        template["variables"]["properties"]["registry"] = {"type": "string"}
+
+    with pytest.raises(Refused, match="'registry' is a placeholder"):
+        check_template(_changed(change), DockerConfiguration)
+
+
+@pytest.mark.parametrize("value", ["", "a b", "Team", 7, {"name": "team"}])
+def test_a_registry_that_is_no_block_name_is_refused_at_once(value: JsonValue) -> None:
+    """When the queue is made, not when a run is claimed."""
+    with pytest.raises(BadInput, match="configuration 'registry'"):
+        check_template(with_operator_fields(DOCKER, DockerConfiguration, {"registry": value}), DockerConfiguration)
+
+
+def test_a_process_queue_has_no_registry() -> None:
+    """There is nothing to push."""
+    with pytest.raises(Refused, match="launch-process queues have no registry"):
+        with_operator_fields(base_job_template(ProcessConfiguration), ProcessConfiguration, {"registry": "team"})
+
+
+def test_an_operator_sets_defaults_of_job_variables() -> None:
+    """They are what a run gets that says nothing; the template that they came from stays."""
+    before = copy.deepcopy(DOCKER)
+    template = with_defaults(DOCKER, {"memory": "2Gi", "gpus": 1})
+    rendered = render_configuration(template, {}, DockerConfiguration)
+    assert (rendered.memory, rendered.gpus, rendered.cpus, before) == ("2Gi", 1, None, DOCKER)
+    with pytest.raises(BadInput, match=r"'gpus'.*maximum"):
+        with_defaults(DOCKER, {"gpus": 99})
 
 
 def test_unknown_variable_names_the_nearest() -> None:
