@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Coroutine, Generator, Mapping
@@ -10,12 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from launch_jobs.build.progress import read_step
 from launch_jobs.cli.output import console, printable, progress
 
 T = TypeVar("T")
-
-_STEP = re.compile(r"(?:^Step |\[(?:[^]]*\s)?)(\d+)/(\d+)\b")
-"""A step as BuildKit (`#7 [2/5] RUN …`) or the classic builder (`Step 2/5 : RUN …`) tells it."""
 
 
 @contextmanager
@@ -31,9 +28,8 @@ def build_bar() -> Generator[Callable[[str], None]]:
         task = bar.add_task("", total=None)
 
         def say(line: str) -> None:
-            step = _STEP.search(line)
-            if step:
-                bar.update(task, completed=int(step[1]), total=int(step[2]))
+            if step := read_step(line):
+                bar.update(task, completed=step.number, total=step.total)
             bar.update(task, description=printable(line.strip())[:100])
 
         yield say
