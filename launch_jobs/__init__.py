@@ -9,10 +9,29 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from launch_jobs.api import Run, capture_code, capture_git, find_run, submit
+    from launch_jobs.api import (
+        Run,
+        capture_code,
+        capture_folder,
+        capture_git,
+        capture_image,
+        find_run,
+        submit,
+        use_server,
+    )
     from launch_jobs.tracker.track import track
 
-__all__ = ["Run", "capture_code", "capture_git", "find_run", "submit", "track"]
+__all__ = [
+    "Run",
+    "capture_code",
+    "capture_folder",
+    "capture_git",
+    "capture_image",
+    "find_run",
+    "submit",
+    "track",
+    "use_server",
+]
 
 _HOME_OF = {"track": "launch_jobs.tracker.track"}
 

@@ -1,23 +1,54 @@
-"""The Python API: plain calls over capture, queues and runs, for scripts, notebooks and flows."""
+"""The Python API: plain calls over capture, queues and runs, for scripts, notebooks and flows.
+
+Every call that needs the server finds it as the command line does: PREFECT_API_URL's, else this home's. Inside a flow
+it is the flow's own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import TypeVar, Unpack
+
+from prefect.runtime import flow_run
 
 from launch_jobs import capture, runs
+from launch_jobs.capture.choices import Choices
 from launch_jobs.client import wait_for
-from launch_jobs.errors import RunFailed
-from launch_jobs.job import JobVersion, JsonObject, Overrides
+from launch_jobs.configured import configured_store, offer_git_account
+from launch_jobs.job import JobVersion, JsonObject
+from launch_jobs.keywords import Keywords, submission_of
+from launch_jobs.local.connection import use_home_server
 from launch_jobs.run import OutputFile, RunInfo, RunState
 from launch_jobs.settings import load_settings
-from launch_jobs.store.jobs import JobStore, open_store
-from launch_jobs.submit import Submission
+from launch_jobs.store.jobs import JobStore
 from launch_jobs.submit import submit as _submit
+
+T = TypeVar("T")
+
+
+def use_server() -> None:
+    """Let this process, its flows included, talk to the server that `launch up` or `launch connect` left in this home.
+
+    Where PREFECT_API_URL is set (in a Prefect worker, after `eval "$(launch env)"`), or inside a flow, nothing changes.
+
+    Raises:
+        LaunchError: what the home says of its server cannot be read.
+    """
+    if flow_run.get_id() is None:
+        use_home_server(load_settings())
 
 
 def _store() -> JobStore:
-    return open_store(load_settings().store_url)
+    use_server()
+    settings = load_settings()
+    offer_git_account(settings)
+    return configured_store(settings)
+
+
+def _ask(work: Coroutine[object, object, T]) -> T:
+    use_server()
+    return wait_for(work)
 
 
 class Run:
@@ -36,12 +67,17 @@ class Run:
     @property
     def info(self) -> RunInfo:
         """All that is known of the run now."""
-        return wait_for(runs.show_run(self.id, _store()))
+        return _ask(runs.show_run(self.id, _store()))
 
     @property
     def state(self) -> RunState:
         """Where the run stands now."""
         return self.info.state
+
+    @property
+    def metrics(self) -> JsonObject:
+        """The `metrics.json` that the run left; nothing until it is over."""
+        return self.info.metrics
 
     def wait(self, timeout: float | None = None, *, check: bool = True) -> RunInfo:
         """Wait until the run is over.
@@ -54,12 +90,8 @@ class Run:
             TimeoutError: it is not over by then; it goes on.
             RunFailed: it failed, crashed or was cancelled; the message says why.
         """
-        info = wait_for(runs.wait_run(self.id, _store(), timeout=timeout))
-        if check and info.state is not RunState.COMPLETED:
-            raise RunFailed(
-                f"Run {info.name!r} is {info.state.value}: {info.reason}", do=f"See `launch logs {self.id}`"
-            )
-        return info
+        info = _ask(runs.wait_run(self.id, _store(), timeout=timeout))
+        return info.completed() if check else info
 
     def logs(self) -> str:
         """The program's own output so far."""
@@ -67,7 +99,7 @@ class Run:
         async def collect() -> bytes:
             return b"".join([chunk async for chunk in runs.read_log(self.id, _store())])
 
-        return wait_for(collect()).decode(errors="replace")
+        return _ask(collect()).decode(errors="replace")
 
     def outputs(self, directory: str | Path) -> list[OutputFile]:
         """Copy what the run left into a folder, verified.
@@ -75,7 +107,15 @@ class Run:
         Raises:
             NotFound: it left nothing yet.
         """
-        return wait_for(runs.fetch_outputs(self.id, _store(), Path(directory)))
+        return _ask(runs.fetch_outputs(self.id, _store(), Path(directory)))
+
+    def output_url(self, path: str = "") -> str:
+        """`outputs://…`: what the run left, or a file or folder of it, to be another run's dataset.
+
+        Raises:
+            BadInput: it is not over.
+        """
+        return self.info.output_url(path)
 
     def cancel(self) -> RunState:
         """Ask for the run's end.
@@ -83,7 +123,7 @@ class Run:
         Raises:
             Refused: it is over already.
         """
-        return wait_for(runs.cancel_run(self.id))
+        return _ask(runs.cancel_run(self.id))
 
 
 def find_run(reference: str) -> Run:
@@ -92,57 +132,70 @@ def find_run(reference: str) -> Run:
     Raises:
         NotFound: there is none.
     """
-    return Run(wait_for(runs.show_run(reference, _store())).id)
+    return Run(_ask(runs.show_run(reference, _store())).id)
 
 
-def submit(
-    job: str | JobVersion,
-    *,
-    queue: str | None = None,
-    parameters: JsonObject | None = None,
-    variables: JsonObject | None = None,
-    **options: object,
-) -> Run:
+def submit(job: str | JobVersion, **keywords: Unpack[Keywords]) -> Run:
     """Put a job on a launch queue.
 
     Args:
         job: a version, or name, name:v3, name:alias, name@sha256:…
-        queue: None: the job's default queue.
-        parameters: hyperparameters; what is not given keeps its captured value.
-        variables: job variables (resources), as the queue declares them.
-        options: `args`, `env`, `entrypoint`, `timeout_s` of `Overrides`; `priority`, `name`, `key` of `Submission`.
+        keywords: `queue`, `parameters`, `variables`, `datasets` and the rest of `Keywords`.
 
     Raises:
         NotFound, BadInput, Refused, Unavailable: as their messages say; then nothing was enqueued.
     """
-    own = {name: options.pop(name) for name in ("priority", "name", "key") if name in options}
-    submission = Submission.model_validate(
-        {
-            "job": job.reference if isinstance(job, JobVersion) else job,
-            "queue": queue,
-            "overrides": Overrides.of(parameters=parameters or {}, **options),
-            "variables": variables or {},
-            **own,
-        }
-    )
-    return Run(str(wait_for(_submit(submission, _store())).id))
+    return Run(str(_ask(_submit(submission_of(job, keywords), _store())).id))
 
 
-def capture_code(path: str | Path, entrypoint: Sequence[str], *, name: str | None = None) -> JobVersion:
+def capture_folder(
+    path: str | Path, entrypoint: Sequence[str], *, name: str | None = None, **choices: Unpack[Choices]
+) -> JobVersion:
+    """Capture a folder as a job, without running it: its git work tree if it is in one, else its files.
+
+    Args:
+        path: the folder.
+        entrypoint: the command, as an argument vector.
+        name: the job's name; default: the script's stem.
+        choices: `python`, `dockerfile`, `base_image`, `build_context`, `schema` (see `Choices`).
+
+    Raises:
+        CaptureError: something in it cannot be carried; the message names it.
+    """
+    return capture.capture_folder(path, entrypoint, store=_store(), name=name, **choices)
+
+
+def capture_code(
+    path: str | Path, entrypoint: Sequence[str], *, name: str | None = None, **choices: Unpack[Choices]
+) -> JobVersion:
     """Capture a code directory as a job, without running it.
 
     Raises:
         CaptureError: something in it cannot be carried; the message names it.
     """
-    return capture.capture_code(Path(path), entrypoint, store=_store(), name=name)
+    return capture.capture_code(Path(path), entrypoint, store=_store(), name=name, **choices)
 
 
 def capture_git(
-    source: str | Path, entrypoint: Sequence[str], *, name: str | None = None, ref: str | None = None
+    source: str | Path,
+    entrypoint: Sequence[str],
+    *,
+    name: str | None = None,
+    ref: str | None = None,
+    **choices: Unpack[Choices],
 ) -> JobVersion:
     """Capture a git repository (URL or path) as a job, without running it.
 
     Raises:
         CaptureError: something in it cannot be carried; the message names it.
     """
-    return capture.capture_git(source, entrypoint, store=_store(), name=name, ref=ref)
+    return capture.capture_git(source, entrypoint, store=_store(), name=name, ref=ref, **choices)
+
+
+def capture_image(reference: str, command: Sequence[str] = (), *, name: str | None = None) -> JobVersion:
+    """Make a job of a ready image; without a command, of the image's own.
+
+    Raises:
+        BadInput: there is no such image, or it has no command.
+    """
+    return capture.capture_image(reference, command, store=_store(), name=name)

@@ -30,6 +30,11 @@ class RunSpec(Frozen):
     output_dir: str = Field(description="Absolute path, named to the program by LAUNCH_OUTPUT_DIR.")
     collect: tuple[str, ...] = Field(default=(), description="Paths relative to `root` that are outputs too.")
     root: str | None = Field(default=None, description="Absolute path of the source root at run time.")
+    datasets: dict[str, str] = Field(
+        default_factory=dict,
+        description="Absolute folder at run time → folder on the agent whose content is put there, read-only, before "
+        "the program starts. Whoever adopts a started attempt needs no such folder.",
+    )
     user: str | None = Field(default=None, description="uid[:gid]; None: the image's own.")
     cpus: float | None = None
     memory_bytes: int | None = None

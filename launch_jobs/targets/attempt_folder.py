@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +18,7 @@ from launch_jobs.targets.supervisor import Order, Report, start_ticks
 
 _LINE = 16 * 1024
 _READ = 256 * 1024
+_READ_ONLY_FILE, _READ_ONLY_FOLDER = 0o444, 0o555
 
 
 class Contents(Order):
@@ -27,8 +28,13 @@ class Contents(Order):
     output_dir: str
 
 
-def create(folder: Path, contents: Contents) -> AttemptStatus:
+def create(folder: Path, contents: Contents, datasets: Mapping[str, str]) -> AttemptStatus:
     """Make the folder, complete, under its deterministic name; whoever comes second adopts it.
+
+    Args:
+        folder: the attempt's.
+        contents: of `spec.json`.
+        datasets: as in `RunSpec`; they are put inside the folder.
 
     Raises:
         Refused: the folder belongs to another run or attempt.
@@ -36,26 +42,36 @@ def create(folder: Path, contents: Contents) -> AttemptStatus:
     """
     try:
         if not folder.exists():
-            _publish(folder, json.dumps(contents))
+            _publish(folder, json.dumps(contents), datasets)
         if _contents(folder)["labels"] != contents["labels"]:
             raise Refused(f"{folder} belongs to another run or attempt", do="Remove it if you know that it is done")
         Path(contents["output_dir"]).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot write {folder}: {error.strerror}", do="Mend LAUNCH_JOBS_HOME") from error
+        raise Unavailable(f"cannot write {folder}: {error.strerror or error}", do="Mend LAUNCH_JOBS_HOME") from error
     return status(folder) or AttemptStatus("created")
 
 
-def _publish(folder: Path, text: str) -> None:
+def _publish(folder: Path, text: str, datasets: Mapping[str, str]) -> None:
     """Renaming onto a folder that is not empty fails: of several agents one wins, and no half folder is ever seen."""
     new = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     new.mkdir(parents=True, mode=0o700)
     try:
+        for path, source in datasets.items():
+            _put_read_only(Path(source), new / Path(path).relative_to(folder))
         replace(new / "spec.json", text)
         new.rename(folder)
     except OSError:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(new, onerror=_make_removable)
         if not (folder / "spec.json").exists():
             raise
+
+
+def _put_read_only(source: Path, into: Path) -> None:
+    """A folder's content under another name, as hard links: nothing is copied, and the source's name may go."""
+    shutil.copytree(source, into, copy_function=os.link)
+    for path in into.rglob("*"):
+        path.chmod(_READ_ONLY_FOLDER if path.is_dir() else _READ_ONLY_FILE)
+    into.chmod(_READ_ONLY_FOLDER)
 
 
 def status(folder: Path) -> AttemptStatus | None:

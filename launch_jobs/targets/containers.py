@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +17,8 @@ from launch_jobs.targets.outputs import OutputFolder, keep_archive
 from launch_jobs.targets.render import LABEL_PREFIX, container_body
 
 _SHELL_CODES = frozenset({126, 127})
+_READ_ONLY_FILE, _READ_ONLY_FOLDER = 0o444, 0o555
+_CHUNK = 1 << 20
 
 
 class ContainerState(BaseModel):
@@ -70,13 +71,16 @@ class Containers:
         return False
 
     def start(self, spec: RunSpec) -> None:
-        """Give the container its empty output folder and start it.
+        """Give the container its empty output folder and its datasets, and start it.
+
+        Whoever starts it has put everything in before: an agent that died in between leaves a container in state
+        `created`, and the next one puts the same bytes in again.
 
         Raises:
             BadInput: the engine has no GPUs to give. Other failures of the start are in the container's status.
         """
         with errors():
-            self._engine.put_archive(spec.name, "/", _folder_archive(spec.output_dir))
+            self._engine.put_archive(spec.name, "/", _archive(spec))
         container = self.inspect(spec.name)
         if container is None or status_of(container.state).state != "created":
             return  # another agent was faster; the engine would start an ended container again
@@ -175,14 +179,38 @@ def _time(stamp: str) -> str | None:
     return datetime.fromisoformat(stamp).astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _folder_archive(path: str) -> bytes:
-    """A tar with one empty folder in which any user of the image may write."""
-    folder = tarfile.TarInfo(path.lstrip("/"))
-    folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        tar.addfile(folder)
-    return data.getvalue()
+def _archive(spec: RunSpec) -> Iterator[bytes]:
+    """A tar stream, never whole in memory: an output folder that any user of the image may write in, and datasets that
+    nobody may."""
+    yield _header(_member(spec.output_dir, tarfile.DIRTYPE, 0o1777))
+    for path, folder in sorted(spec.datasets.items()):
+        yield _header(_member(path, tarfile.DIRTYPE, _READ_ONLY_FOLDER))
+        for source in sorted(Path(folder).rglob("*")):
+            yield from _dataset_member(f"{path}/{source.relative_to(folder).as_posix()}", source)
+    yield bytes(tarfile.RECORDSIZE)
+
+
+def _dataset_member(path: str, source: Path) -> Iterator[bytes]:
+    if source.is_dir():
+        yield _header(_member(path, tarfile.DIRTYPE, _READ_ONLY_FOLDER))
+        return
+    member = _member(path, tarfile.REGTYPE, _READ_ONLY_FILE)
+    with source.open("rb") as file:
+        member.size = source.stat().st_size
+        yield _header(member)
+        while chunk := file.read(_CHUNK):
+            yield chunk
+    yield bytes(-member.size % tarfile.BLOCKSIZE)
+
+
+def _member(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(path.lstrip("/"))
+    member.type, member.mode = kind, mode
+    return member
+
+
+def _header(member: tarfile.TarInfo) -> bytes:
+    return member.tobuf(tarfile.PAX_FORMAT)
 
 
 def _stepwise(chunks: Iterator[bytes]) -> Iterator[bytes]:

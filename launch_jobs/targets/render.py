@@ -14,7 +14,23 @@ from launch_jobs.targets.env import check_env, check_exec
 
 LABEL_PREFIX = "org.launch-jobs."
 CONTAINER_OUTPUT_DIR = "/launch/outputs"
+CONTAINER_DATASET_DIR = "/launch/datasets"
 PIDS_LIMIT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class StagedDataset:
+    """A dataset of an attempt, as it lies on the agent.
+
+    Attributes:
+        name: an identifier.
+        folder: on the agent, with the dataset's files.
+        file: the only file, if the dataset is one file and not a folder.
+    """
+
+    name: str
+    folder: str
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,7 @@ class Attempt:
         env: the submitter's variables.
         parameters: effective hyperparameters.
         collect: paths relative to `root` that are outputs too.
+        datasets: what other runs left and this one reads.
     """
 
     run_id: str
@@ -46,6 +63,7 @@ class Attempt:
     env: dict[str, str] = field(default_factory=dict[str, str])
     parameters: JsonObject = field(default_factory=JsonObject)
     collect: tuple[str, ...] = ()
+    datasets: tuple[StagedDataset, ...] = ()
 
     @property
     def name(self) -> str:
@@ -65,11 +83,12 @@ def render_docker(attempt: Attempt, configuration: DockerConfiguration) -> RunSp
         image=attempt.image,
         command=attempt.command,
         directory=attempt.directory,
-        env=_env(attempt, configuration, CONTAINER_OUTPUT_DIR, configuration.gpus),
+        env=_env(attempt, configuration, _Places(CONTAINER_OUTPUT_DIR, CONTAINER_DATASET_DIR), configuration.gpus),
         labels=_labels(attempt),
         output_dir=CONTAINER_OUTPUT_DIR,
         collect=_inside(attempt.collect),
         root=attempt.root,
+        datasets=_placed(attempt, CONTAINER_DATASET_DIR),
         cpus=configuration.cpus,
         memory_bytes=configuration.memory_bytes,
         shm_bytes=configuration.shm_bytes,
@@ -94,18 +113,19 @@ def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder
     """
     if not attempt.command or attempt.root is None:
         raise BadInput("a process queue runs a command in a source tree, not a ready image", do="Use a docker queue")
-    output_dir = str(PurePosixPath(folder) / "outputs")
+    places = _Places(str(PurePosixPath(folder) / "outputs"), str(PurePosixPath(folder) / "datasets"))
     return RunSpec(
         name=attempt.name,
         image=attempt.image,
         command=attempt.command,
         directory=attempt.directory or attempt.root,
         source=attempt.root,
-        env=_env(attempt, configuration, output_dir, 0),
+        env=_env(attempt, configuration, places, 0),
         labels=_labels(attempt),
-        output_dir=output_dir,
+        output_dir=places.outputs,
         collect=_inside(attempt.collect),
         root=attempt.root,
+        datasets=_placed(attempt, places.datasets),
         stop_grace_s=configuration.stop_grace_seconds,
         output_limit_bytes=configuration.output_limit_bytes,
     )
@@ -166,7 +186,19 @@ def _labels(attempt: Attempt) -> dict[str, str]:
     return {LABEL_PREFIX + name: value for name, value in values.items()}
 
 
-def _env(attempt: Attempt, configuration: ProcessConfiguration, output_dir: str, gpus: int) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where an attempt finds its folders: absolute paths at run time."""
+
+    outputs: str
+    datasets: str
+
+
+def _placed(attempt: Attempt, where: str) -> dict[str, str]:
+    return {f"{where}/{dataset.name}": dataset.folder for dataset in attempt.datasets}
+
+
+def _env(attempt: Attempt, configuration: ProcessConfiguration, places: _Places, gpus: int) -> dict[str, str]:
     """The queue's variables, over them the submitter's, over them ours (whose names the others cannot have)."""
     theirs = {**configuration.env, **attempt.env}
     check_env(theirs, gpus=gpus)
@@ -176,9 +208,12 @@ def _env(attempt: Attempt, configuration: ProcessConfiguration, output_dir: str,
         "LAUNCH_ATTEMPT": str(attempt.number),
         "LAUNCH_JOB": attempt.job,
         "LAUNCH_QUEUE": attempt.queue,
-        "LAUNCH_OUTPUT_DIR": output_dir,
+        "LAUNCH_OUTPUT_DIR": places.outputs,
         "LAUNCH_PARAMETERS": canonical_json(attempt.parameters).decode(),
     }
+    for dataset in attempt.datasets:
+        path = PurePosixPath(places.datasets, dataset.name, dataset.file or "")
+        env[f"LAUNCH_DATASET_{dataset.name.upper()}"] = str(path)
     check_exec(attempt.command, env)
     if attempt.command and not attempt.command[0]:
         raise BadInput("the command is empty", do="Name a program")

@@ -35,6 +35,12 @@ elif verb == "outputs":
     os.mkdir(os.path.join(out, "deep")); open(os.path.join(out, "deep", "big"), "wb").write(bytes(number))
     os.symlink("/etc/passwd", os.path.join(out, "link")); os.mkfifo(os.path.join(out, "fifo"))
     os.makedirs("made/by"); open("made/by/me.txt", "w").write("made"); open("alone.txt", "w").write("alone")
+elif verb == "datasets":
+    for top in (value for name, value in sorted(os.environ.items()) if name.startswith("LAUNCH_DATASET_")):
+        files = [top] if os.path.isfile(top) else [os.path.join(a, f) for a, _, b in os.walk(top) for f in b]
+        for file in sorted(files):
+            mode = (os.stat(file).st_mode | os.stat(os.path.dirname(file)).st_mode) & 0o222
+            print(file, open(file).read(), "writable" if mode else "read-only", flush=True)
 elif verb == "wait":
     print("ready", flush=True); time.sleep(600)
 elif verb == "polite":
@@ -54,7 +60,10 @@ async def witness(process: MemoryProcess) -> int:
     process.write(b"start\n")
     if verb in {"wait", "polite", "stubborn"}:
         return await _wait(process, verb, number)
-    if verb == "outputs":
+    if verb == "datasets":
+        for path, data in sorted(process.datasets.items()):
+            process.write(f"{path} {data.decode()} read-only\n".encode())
+    elif verb == "outputs":
         process.files |= {"model.bin": bytes(range(256)), "deep/big": bytes(number)}
         process.files |= {"made/by/me.txt": b"made", "alone.txt": b"alone"}
     elif verb not in {"exit", "die"}:
@@ -115,6 +124,23 @@ class Stage:
         ).model_copy(update=changes)
         self.specs.append(spec)
         return spec
+
+    def spec_with_datasets(self, **datasets: dict[str, str]) -> RunSpec:
+        """An attempt that prints its datasets, each a folder of files that are staged now."""
+        spec = self.spec("datasets")
+        where = "/launch/datasets" if self.kind == "docker" else str(Path(spec.output_dir).parent / "datasets")
+        for name, files in datasets.items():
+            folder = self.folder / "staging" / spec.name / name
+            for path, text in files.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(text)
+            spec.datasets[f"{where}/{name}"] = str(folder)
+            spec.env[f"LAUNCH_DATASET_{name.upper()}"] = f"{where}/{name}"
+        return spec
+
+    def unstage(self, spec: RunSpec) -> None:
+        """Remove the staged files, as an agent does once the target has them."""
+        shutil.rmtree(self.folder / "staging" / spec.name)
 
     async def start(self, verb: str, number: int = 0, **changes: object) -> tuple[RunSpec, Place]:
         """Start an attempt."""

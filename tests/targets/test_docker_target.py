@@ -12,9 +12,9 @@ import urllib3.exceptions
 from target_stages import Stage
 
 from launch_jobs.engine import Engine, connect
-from launch_jobs.errors import BadInput, Refused
+from launch_jobs.errors import BadInput, Refused, Unavailable
 from launch_jobs.job import JsonObject
-from launch_jobs.targets.containers import ContainerState, status_of
+from launch_jobs.targets.containers import Containers, ContainerState, status_of
 from launch_jobs.targets.docker import DockerTarget
 from launch_jobs.targets.render import container_body
 
@@ -228,3 +228,29 @@ def test_end_is_never_before_the_start() -> None:
     times = {"StartedAt": "2026-11-23T07:03:02.745095224Z", "FinishedAt": "2026-11-23T07:03:02.74334Z"}
     status = status_of(ContainerState.model_validate({"Status": "exited", "ExitCode": 0, **times}))
     assert status.started == status.ended == "2026-11-23T07:03:02.745095+00:00"
+
+
+async def test_a_container_that_was_only_created_gets_its_datasets_before_its_start(stage: Stage) -> None:
+    """Its agent died right after creating it: the next one starts it with everything in it, not without."""
+    spec = stage.spec_with_datasets(model={"weights.txt": "w"})
+    engine = connect()
+    Containers(engine).create(spec)
+    engine.close()
+    await stage.second.ensure(spec)
+    output = await stage.output(await stage.target.place(spec.name))
+    assert output == b"start\n/launch/datasets/model/weights.txt w read-only\n"
+
+
+async def test_an_upload_that_broke_off_is_made_again(stage: Stage) -> None:
+    """The engine's answer to the upload is lost: nothing was started, and ensuring again starts it with its files."""
+    spec = stage.spec_with_datasets(model={"weights.txt": "w"})
+    faulty = _faulty({"put_archive"})
+    with pytest.raises(Unavailable):
+        await faulty.ensure(spec)
+    place = await faulty.place(spec.name)
+    status = await faulty.status(place)
+    assert status is not None
+    assert status.state == "created"
+    await faulty.ensure(spec)
+    faulty.close()
+    assert b"weights.txt w read-only" in await stage.output(place)

@@ -176,3 +176,18 @@ async def test_collected_path_through_a_link_stays_outside(stage: Stage, tmp_pat
 def test_host_id_is_one_for_all_agents_of_a_home(tmp_path: Path) -> None:
     """It stays the same, and another home has another."""
     assert host_id(tmp_path / "a") == host_id(tmp_path / "a") != host_id(tmp_path / "b")
+
+
+async def test_an_attempt_is_never_seen_without_its_datasets(stage: Stage) -> None:
+    """A dataset that cannot be put there leaves no attempt, so that nobody can start it; made whole later, it runs."""
+    spec = stage.spec_with_datasets(model={"weights.txt": "w"})
+    (source,) = spec.datasets.values()
+    Path(source).rename(f"{source}.away")
+    with pytest.raises(Unavailable):
+        await stage.target.ensure(spec)
+    place = await stage.target.place(spec.name)
+    assert await stage.target.status(place) is None
+    assert list((stage.folder / "runs").iterdir()) == []
+    Path(f"{source}.away").rename(source)
+    await stage.target.ensure(spec)
+    assert b"weights.txt w read-only" in await stage.output(place)

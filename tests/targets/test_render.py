@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from launch_jobs.errors import BadInput, LaunchError, Refused
 from launch_jobs.job import JsonObject
 from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
-from launch_jobs.targets.render import Attempt, container_body, render_docker, render_process
+from launch_jobs.targets.render import Attempt, StagedDataset, container_body, render_docker, render_process
 from launch_jobs.targets.template import base_job_template
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -33,6 +33,10 @@ ATTEMPT = Attempt(
     env={"SEED": "7", "MODE": "submitted"},
     parameters={"lr": 0.1, "name": "ä"},
     collect=("src/model.bin",),
+    datasets=(
+        StagedDataset("model", "/agent/staging/model", "model.bin"),
+        StagedDataset("Corpus_2", "/agent/staging/Corpus_2"),
+    ),
 )
 PLAIN = DockerConfiguration(env={"MODE": "queue", "A": "1"})
 FULL = DockerConfiguration(cpus=1.5, memory="2Gi", shm_size="512Mi", gpus=2, network="none", stop_grace_seconds=30)

@@ -204,6 +204,45 @@ async def test_outputs_over_the_limit_are_left_out(stage: Stage, tmp_path: Path)
     assert (tmp_path / "home" / "model.bin").stat().st_size == 256
 
 
+LONG = "deep/" + "n" * 120 + ".txt"
+
+
+async def test_datasets_are_there_before_the_program_starts(stage: Stage) -> None:
+    """Every file of every dataset is at its path, whole and read-only, also after the staged files are gone."""
+    spec = stage.spec_with_datasets(model={"weights.txt": "w" * 600, LONG: "ä"}, words={"a b.txt": ""})
+    await stage.target.ensure(spec)
+    stage.unstage(spec)
+    printed = (await stage.output(await stage.target.place(spec.name))).decode().splitlines()
+    model, words = sorted(spec.datasets)
+    assert printed[1:] == [
+        f"{model}/{LONG} ä read-only",
+        f"{model}/weights.txt {'w' * 600} read-only",
+        f"{words}/a b.txt  read-only",
+    ]
+
+
+async def test_adopting_needs_no_staged_datasets(stage: Stage) -> None:
+    """A second agent finds the attempt with its datasets, though nothing is staged for it."""
+    spec = stage.spec_with_datasets(model={"weights.txt": "w"})
+    await stage.target.ensure(spec)
+    stage.unstage(spec)
+    place = await stage.target.place(spec.name)
+    before = await stage.output(place)
+    assert (await stage.second.ensure(spec)).exit_code == 0
+    assert await stage.output(place) == before
+
+
+async def test_an_attempt_with_read_only_datasets_is_removed(stage: Stage) -> None:
+    """What nobody may write is removed with its attempt all the same."""
+    spec = stage.spec_with_datasets(model={"weights.txt": "w", LONG: "x"})
+    await stage.target.ensure(spec)
+    place = await stage.target.place(spec.name)
+    await stage.output(place)
+    await stage.target.remove(place)
+    assert await stage.target.status(place) is None
+    assert not list((stage.folder / "runs").glob(f"*{spec.name}*"))
+
+
 async def test_removed_attempt_is_gone(stage: Stage) -> None:
     """After remove nothing is there, and removing again is no error."""
     _, place, _ = await stage.run("exit", 0)
