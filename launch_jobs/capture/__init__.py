@@ -9,12 +9,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from launch_jobs.capture.image import capture_image
     from launch_jobs.capture.tracked import TrackedRun, run_tracked
-    from launch_jobs.capture.untracked import capture_code, capture_git
+    from launch_jobs.capture.untracked import capture_code, capture_folder, capture_git
 
-__all__ = ["TrackedRun", "capture_code", "capture_git", "run_tracked"]
+__all__ = ["TrackedRun", "capture_code", "capture_folder", "capture_git", "capture_image", "run_tracked"]
 
-_HOME_OF = {"TrackedRun": "tracked", "run_tracked": "tracked", "capture_code": "untracked", "capture_git": "untracked"}
+_HOME_OF = {
+    "TrackedRun": "tracked",
+    "run_tracked": "tracked",
+    "capture_code": "untracked",
+    "capture_folder": "untracked",
+    "capture_git": "untracked",
+    "capture_image": "image",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -25,7 +25,7 @@ from launch_jobs.capture.tree import (
     walk,
 )
 from launch_jobs.errors import BadInput, CaptureError, StoreError
-from launch_jobs.job import CodeSource, JobVersion, Origin, TreeEntry, tree_digest
+from launch_jobs.job import CodeSource, GitSource, JobVersion, Origin, TreeEntry, tree_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +84,50 @@ def snapshot_code(
 
 
 def checkout_code(version: JobVersion, store: Blobs, into: Path) -> None:
-    """Write the tree of a job with a code source into an empty folder. The caller compares the tree's digest.
+    """Write the tree of a job whose origin is an archive into an empty folder. The caller compares the tree's digest.
 
     Raises:
         StoreError: the archive is missing, damaged, or holds anything that a snapshot never writes.
     """
     digest = version.origin.archive
-    if digest is None or not isinstance(version.job.source, CodeSource):
-        raise BadInput(f"job {version.reference} has no code source")
+    if digest is None:
+        raise BadInput(f"job {version.reference} has no archive of its source")
     with tempfile.TemporaryDirectory(prefix="launch-jobs-checkout-") as folder:
         archive = Path(folder) / "source.tar"
         store.get_blob(digest, archive)
         try:
-            with tarfile.open(archive, "r:") as opened:
-                _unpack(opened, into)
+            unpack_archive(archive, into, outward=isinstance(version.job.source, GitSource))
         except (tarfile.TarError, OSError, ValueError) as error:
             raise StoreError(f"the archive of job {version.reference} cannot be unpacked: {error}") from error
+
+
+def pack_tree(root: Path, archive: Path) -> Path:
+    """Write every file of a folder, ignored ones too, into an archive as snapshots of folders have it; return it."""
+    seen = (see(root, path) for path in sorted(walk(root)))
+    return _pack(root, [one for one in seen if one], archive)
+
+
+def unpack_archive(archive: Path, into: Path, *, outward: bool = False) -> None:
+    """Write an archive's files into an empty folder, then its links, so that nothing is ever written through a link.
+
+    Stricter than tarfile's `data` filter, which Python 3.11.0 to 3.11.3 do not have.
+
+    Args:
+        archive: a tar file of anyone's.
+        into: the folder.
+        outward: links may point outside, as git keeps them.
+
+    Raises:
+        StoreError: it holds anything that a snapshot never writes; nothing was written then.
+        tarfile.TarError, OSError, ValueError: it is damaged, or cannot be written.
+    """
+    with tarfile.open(archive, "r:") as opened:
+        members = opened.getmembers()
+        links = {member.name for member in members if member.issym()}
+        for member in members:
+            _check_member(member, links, outward=outward)
+        for member in sorted(members, key=lambda one: one.issym()):
+            _write(opened, member, into / member.name)
 
 
 def _look(root: Path, without: frozenset[str]) -> list[SeenFile]:
@@ -161,28 +189,22 @@ def _snapshot(root: Path, seen: list[SeenFile], archive: str, content: _ArchiveC
     )
 
 
-def _unpack(archive: tarfile.TarFile, into: Path) -> None:
-    """Write an archive's files, then its links, so that nothing is ever written through a link.
-
-    Stricter than tarfile's `data` filter, which Python 3.11.0 to 3.11.3 do not have.
-    """
-    members = archive.getmembers()
-    for member in members:
-        parts = member.name.split("/")
-        if not (member.isreg() or member.issym()) or {"", ".", ".."} & set(parts) or "\0" in member.name:
-            raise StoreError(f"the archive holds {member.name!r}, which no snapshot writes")
-        if member.issym() and _leaves(member.name, member.linkname):
-            raise StoreError(f"the archive holds the link {member.name!r} to {member.linkname!r}, outside its tree")
-    for member in sorted(members, key=lambda one: one.issym()):
-        file = into / member.name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if member.issym():
-            file.symlink_to(member.linkname)
-        else:
-            _write(archive, member, file)
+def _check_member(member: tarfile.TarInfo, links: set[str], *, outward: bool) -> None:
+    parts = member.name.split("/")
+    plain = (member.isreg() and not member.issparse()) or member.issym()
+    if not plain or {"", ".", ".."} & set(parts) or "\0" in member.name:
+        raise StoreError(f"the archive holds {member.name!r}, which no snapshot writes")
+    if any("/".join(parts[:count]) in links for count in range(1, len(parts))):
+        raise StoreError(f"the archive holds {member.name!r} below a link")
+    if member.issym() and not outward and _leaves(member.name, member.linkname):
+        raise StoreError(f"the archive holds the link {member.name!r} to {member.linkname!r}, outside its tree")
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if member.issym():
+        file.symlink_to(member.linkname)
+        return
     content = archive.extractfile(member)
     if content is None:
         raise StoreError(f"the archive holds no content for {member.name!r}")

@@ -72,7 +72,7 @@ def checkout(version: JobVersion, store: Blobs, into: Path) -> None:
 
 
 def _write(version: JobVersion, source: GitSource | CodeSource, store: Blobs, tree: Path) -> None:
-    if isinstance(source, CodeSource):
+    if isinstance(source, CodeSource) or version.origin.archive:
         from launch_jobs.capture.code import checkout_code
 
         checkout_code(version, store, tree)

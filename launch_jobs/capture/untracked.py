@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
+from launch_jobs.capture.choices import Choices, check_choices, chosen, context_folder
 from launch_jobs.capture.code import snapshot_code
 from launch_jobs.capture.entrypoint import entrypoint_of, locate
 from launch_jobs.capture.installed import installed_of
@@ -18,33 +21,41 @@ from launch_jobs.store.jobs import JobStore
 
 
 def capture_code(
-    path: Path | str, entrypoint: Sequence[str], *, store: JobStore, name: str | None = None
+    path: Path | str, entrypoint: Sequence[str], *, store: JobStore, name: str | None = None, **choices: Unpack[Choices]
 ) -> JobVersion:
     """Make a job of a folder's files, without running anything.
 
     The environment is what the source can import and the project declares, of the interpreter that the entrypoint
-    names. There is no parameter schema: only a tracked run shows what the program parses.
+    names. There is no parameter schema but the one given: only a tracked run shows what the program parses.
 
     Args:
         path: the source root, where the program runs too.
         entrypoint: program and arguments.
         store: takes the job.
         name: of the job; default: the script's stem.
+        choices: what the user says besides.
 
     Raises:
-        BadInput: no such folder, an empty entrypoint, a program or script that is not there.
+        BadInput: no such folder, an empty entrypoint, a program or script that is not there, a wrong choice.
         CaptureError: source or environment cannot be carried exactly.
     """
+    wanted = _Wanted(entrypoint, store, name, choices)
     folder = _folder(path)
-    find_program(entrypoint, folder)
-    with snapshot_code(folder, store) as snapshot:
-        return _capture(snapshot, folder, entrypoint, store, name)
+    return _capture_files(context_folder(folder, choices) or folder, wanted)
 
 
 def capture_git(
-    path: Path | str, entrypoint: Sequence[str], *, store: JobStore, name: str | None = None, ref: str | None = None
+    path: Path | str,
+    entrypoint: Sequence[str],
+    *,
+    store: JobStore,
+    name: str | None = None,
+    ref: str | None = None,
+    **choices: Unpack[Choices],
 ) -> JobVersion:
     """Make a job of a git repository, without running anything (see `capture_code`).
+
+    With a build context that folder alone is the source, as files without a commit.
 
     Args:
         path: a folder in a work tree (every uncommitted change is captured), or the URL of a remote repository.
@@ -52,37 +63,86 @@ def capture_git(
         store: takes the job.
         name: of the job; default: the script's stem.
         ref: branch, tag or commit of the remote repository; of a local one, its committed state.
+        choices: what the user says besides.
 
     Raises:
-        BadInput: no such folder or repository, an empty entrypoint, a program or script that is not there.
+        BadInput: no such folder or repository, an empty entrypoint, a program or script that is not there, a wrong
+            choice.
         CaptureError: source or environment cannot be carried exactly.
         Unavailable: the remote does not answer.
     """
+    wanted = _Wanted(entrypoint, store, name, choices)
     if ref is not None or "://" in str(path) or not Path(path).exists():
         from launch_jobs.capture.git_checkout import snapshot_remote
 
         address = str(Path(path).resolve()) if Path(path).exists() else str(path)
         with snapshot_remote(address, ref or "HEAD") as snapshot:
-            return _capture(snapshot, snapshot.root, entrypoint, store, name)
+            inner = context_folder(snapshot.root, choices)
+            return _capture_files(inner, wanted) if inner else _capture(snapshot, snapshot.root, wanted)
     folder = _folder(path)
+    if inner := context_folder(folder, choices):
+        return _capture_files(inner, wanted)
     find_program(entrypoint, folder)
     with snapshot_source(folder, store) as snapshot:
         if not isinstance(snapshot.source, GitSource):
             raise BadInput(f"{folder} is in no git repository with a commit", do="Use launch job create code")
-        return _capture(snapshot, folder, entrypoint, store, name)
+        return _capture(snapshot, folder, wanted)
 
 
-def _capture(
-    snapshot: Snapshot, directory: Path, entrypoint: Sequence[str], store: JobStore, name: str | None
+def capture_folder(
+    path: Path | str, entrypoint: Sequence[str], *, store: JobStore, name: str | None = None, **choices: Unpack[Choices]
 ) -> JobVersion:
-    program = find_program(entrypoint, directory)
+    """Make a job of a folder as it is: of its git work tree if it is in one with a commit, else of its files alone.
+
+    Args:
+        path: where the program runs.
+        entrypoint: program and arguments.
+        store: takes the job.
+        name: of the job; default: the script's stem.
+        choices: what the user says besides.
+
+    Raises:
+        as `capture_git`.
+    """
+    wanted = _Wanted(entrypoint, store, name, choices)
+    folder = _folder(path)
+    if inner := context_folder(folder, choices):
+        return _capture_files(inner, wanted)
+    find_program(entrypoint, folder)
+    with snapshot_source(folder, store) as snapshot:
+        return _capture(snapshot, folder, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A job to be made, checked as far as it can be without its source."""
+
+    entrypoint: Sequence[str]
+    store: JobStore
+    name: str | None
+    choices: Choices
+
+    def __post_init__(self) -> None:
+        check_choices(self.choices)
+        if self.name:
+            check_name("job", self.name)
+
+
+def _capture_files(folder: Path, wanted: _Wanted) -> JobVersion:
+    find_program(wanted.entrypoint, folder)
+    with snapshot_code(folder, wanted.store) as snapshot:
+        return _capture(snapshot, folder, wanted)
+
+
+def _capture(snapshot: Snapshot, directory: Path, wanted: _Wanted) -> JobVersion:
+    program = find_program(wanted.entrypoint, directory)
     located = locate(program, directory, snapshot)
     job = Job(
         source=snapshot.source,
         entrypoint=entrypoint_of(program.argv, located),
         environment=installed_of(Seen((), None), located, snapshot, "project").environment,
     )
-    return store.add(check_name("job", name) if name else program.name, job, snapshot.origin)
+    return wanted.store.add(wanted.name or program.name, chosen(job, wanted.choices, snapshot), snapshot.origin)
 
 
 def _folder(path: Path | str) -> Path:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from launch_jobs.cli.job_change import alias, delete, register
+from launch_jobs.cli.job_create import create
+from launch_jobs.cli.job_diff import diff
+from launch_jobs.cli.job_file import export, import_
 from launch_jobs.cli.output import emit, facts, json_option, next_command, table
-from launch_jobs.cli.params import DashedCommand, dashed_command
 from launch_jobs.cli.session import Session, local_session
 
 if TYPE_CHECKING:
@@ -17,12 +19,10 @@ if TYPE_CHECKING:
 
     from launch_jobs.job import CaptureRecord, JobVersion
 
-F = TypeVar("F", bound=Callable[..., object])
-
 
 @click.group("job")
 def job_command() -> None:
-    """Look at jobs and make them.
+    """Look at jobs, make them, compare them, carry them elsewhere.
 
     JOB is name, name:v3, name:alias or name@sha256:…
     """
@@ -92,6 +92,8 @@ def _print_job(session: Session, version: JobVersion, records: list[CaptureRecor
             ("source", source_text(version)),
             ("command", shlex.join(job.entrypoint.argv)),
             ("directory", job.entrypoint.directory),
+            ("dockerfile", job.dockerfile),
+            ("base image", job.base_image),
             ("python", job.environment.python),
             ("distributions", len(job.environment.distributions) or None),
         ]
@@ -140,74 +142,5 @@ def checkout(job: str, directory: Path, as_json: bool) -> None:
     next_command(f"launch submit {version.label} -q QUEUE")
 
 
-@job_command.group()
-def create() -> None:
-    """Make a job without running it: from a folder or a git repository."""
-
-
-def _creation_options(command: F) -> F:
-    alias = click.option("--alias", "aliases", multiple=True, help="Let this alias mean the version; repeatable.")
-    name = click.option("--name", help="The job's name; default: the script's stem.")
-    return name(alias(command))
-
-
-def _needed_command() -> list[str]:
-    words = dashed_command()
-    if words is None:
-        raise click.UsageError("The command is missing: end with -- CMD ARG...", click.get_current_context())
-    return list(words)
-
-
-@create.command("code", cls=DashedCommand)
-@click.argument("path", type=click.Path(path_type=Path))
-@_creation_options
-@json_option
-def create_code(path: Path, name: str | None, aliases: tuple[str, ...], as_json: bool) -> None:
-    """Make a job from a folder as it is."""
-    from launch_jobs.capture.untracked import capture_code
-
-    command = _needed_command()
-    session = local_session()
-    _check_aliases(aliases)
-    _created(session, capture_code(path, command, store=session.store, name=name), aliases, as_json)
-
-
-@create.command("git", cls=DashedCommand)
-@click.argument("repository", metavar="URL|PATH")
-@click.option("--ref", help="Branch, tag or commit; default: HEAD.")
-@_creation_options
-@json_option
-def create_git(repository: str, ref: str | None, name: str | None, aliases: tuple[str, ...], as_json: bool) -> None:
-    """Make a job from a commit of a git repository."""
-    from launch_jobs.capture.untracked import capture_git
-
-    command = _needed_command()
-    session = local_session()
-    _check_aliases(aliases)
-    _created(session, capture_git(repository, command, store=session.store, name=name, ref=ref), aliases, as_json)
-
-
-def _check_aliases(aliases: tuple[str, ...]) -> None:
-    """Before anything is made.
-
-    Raises:
-        BadInput: one cannot be an alias.
-    """
-    from launch_jobs.errors import BadInput
-    from launch_jobs.names import check_name, is_version
-
-    for alias in aliases:
-        if is_version(check_name("job alias", alias)):
-            raise BadInput(f"{alias!r} cannot be an alias: it reads as a version", do="Choose another word")
-
-
-def _created(session: Session, version: JobVersion, aliases: tuple[str, ...], as_json: bool) -> None:
-    from launch_jobs.cli.present import job_document, source_text
-
-    for alias in aliases:
-        session.store.set_alias(version.name, alias, version.version)
-    if as_json:
-        emit({**job_document(version), "aliases": list(aliases)})
-        return
-    facts([("job", version.label), ("digest", version.digest), ("source", source_text(version))])
-    next_command(f"launch submit {version.label} -q QUEUE")
+for _one in (create, diff, register, alias, delete, export, import_):
+    job_command.add_command(_one)

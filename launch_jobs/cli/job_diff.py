@@ -1,0 +1,129 @@
+"""`launch job diff`: what is different between two jobs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from launch_jobs.cli.output import emit, json_option, next_command, printable
+from launch_jobs.cli.session import Session, local_session
+
+if TYPE_CHECKING:
+    from launch_jobs.difference import Change, Difference, FileChange, FileState, Side
+    from launch_jobs.job import JobVersion, TreeEntry
+
+_SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+
+
+@click.command("diff")
+@click.argument("before", metavar="JOB")
+@click.argument("after", metavar="JOB")
+@json_option
+def diff(before: str, after: str, as_json: bool) -> None:
+    """Show what is different from one job to another.
+
+    Source, command, environment, parameters, and the values of the latest tracked runs. The exit code is 0 with and
+    without differences.
+    """
+    from launch_jobs.cli.present import job_document
+    from launch_jobs.difference import compare
+
+    session = local_session()
+    old, new = session.job(before), session.job(after)
+    with tempfile.TemporaryDirectory(prefix="launch-diff-") as folder:
+        trees = _trees(session, old, new, Path(folder))
+        found = compare(_side(session, old, trees[0]), _side(session, new, trees[1]))
+    if as_json:
+        emit({"before": job_document(old), "after": job_document(new), **found.model_dump(mode="json")})
+        return
+    _print(old, new, found)
+    next_command(f"launch submit {new.label} -q QUEUE")
+
+
+def _trees(session: Session, old: JobVersion, new: JobVersion, folder: Path) -> tuple[Path | None, Path | None]:
+    """Both sources written out; none where there is nothing to compare, so that no remote need be asked."""
+    from launch_jobs.capture.source import checkout
+
+    sources = [one.job.source for one in (old, new)]
+    trees = [None if source.type == "image" else source.tree for source in sources]
+    if trees[0] == trees[1]:
+        return None, None
+    written: list[Path | None] = []
+    for version, tree, name in zip((old, new), trees, ("before", "after"), strict=True):
+        if tree is not None:
+            checkout(version, session.store, folder / name)
+        written.append(folder / name if tree is not None else None)
+    return written[0], written[1]
+
+
+def _side(session: Session, version: JobVersion, tree: Path | None) -> Side:
+    from launch_jobs.capture.tree import scan_tree
+    from launch_jobs.difference import LARGEST_TEXT, Side
+
+    def path(entry: TreeEntry) -> Path:
+        return (tree or Path()) / entry.path
+
+    def read(entry: TreeEntry) -> bytes:
+        if entry.mode == "link":
+            return os.fsencode(path(entry).readlink())
+        with path(entry).open("rb") as file:
+            return file.read(LARGEST_TEXT + 1)
+
+    def size(entry: TreeEntry) -> int:
+        return path(entry).lstat().st_size
+
+    files = {entry.path: entry for entry in scan_tree(tree)} if tree else {}
+    records = session.store.records(version)
+    return Side(version, files, read, size, records[-1] if records else None)
+
+
+def _print(old: JobVersion, new: JobVersion, found: Difference) -> None:
+    click.secho(f"{old.label} → {new.label}", bold=True)
+    if found.same:
+        click.echo("The same job: source, command, environment and parameters are equal")
+    for title, changes in (
+        ("job", found.job),
+        ("environment", found.environment),
+        ("parameters", found.parameters),
+        ("datasets", found.datasets),
+        ("captured values", found.captured),
+    ):
+        _print_changes(title, changes)
+    if found.files:
+        click.secho("\nsource", bold=True)
+    for change in found.files:
+        _print_file(change)
+
+
+def _print_changes(title: str, changes: tuple[Change, ...]) -> None:
+    from launch_jobs.cli.present import value_text
+
+    if changes:
+        click.secho(f"\n{title}", bold=True)
+    for change in changes:
+        values = [value_text(value) for value in (change.before, change.after) if value is not None]
+        _line(change.kind, f"{change.name} {' → '.join(values)}")
+
+
+def _line(kind: str, text: str) -> None:
+    sign, colour = _SIGNS[kind]
+    click.secho(f"{sign} {printable(text)}", fg=colour)
+
+
+def _print_file(change: FileChange) -> None:
+    states = [_state(state) for state in (change.before, change.after) if state]
+    _line(change.kind, f"{change.path} {' → '.join(dict.fromkeys(states))}")
+    for line in change.diff[2:]:
+        colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
+        click.secho(f"    {printable(line)}", fg=colour, dim=colour is None)
+
+
+def _state(state: FileState) -> str:
+    from launch_jobs.cli.present import size_text
+
+    mode = "" if state.mode == "644" else f", {'link' if state.mode == 'link' else 'executable'}"
+    return f"({size_text(state.size)}{mode}, {state.digest[7:19]})"
