@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,13 +20,14 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     LogFilter,
     LogFilterFlowRunId,
+    LogFilterTimestamp,
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort, LogSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling
 
-from launch_jobs.client import connect
+from launch_jobs.client import connect, schedule_again
 from launch_jobs.errors import BadInput, NotFound, Refused
 from launch_jobs.job import JsonObject
 from launch_jobs.queue import FLOW_NAME
@@ -33,13 +35,17 @@ from launch_jobs.run import OutputFile, RunInfo, RunState
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, Log
+    from prefect.types import DateTime
 
     from launch_jobs.run import Outcome
     from launch_jobs.store.jobs import JobStore
 
 OUTPUT_LOGGER = "output"
 """Last part of the logger name under which a program's own output reaches Prefect's logs."""
+
+CLAIM = re.compile(r"Claimed by agent (?P<agent>.+?)(?: \[(?P<identity>[^\]]*)\])?")
+"""The message of the Pending state with which an agent claims a run (`workers/worker.py`)."""
 
 _PAGE = 200
 
@@ -99,6 +105,28 @@ async def list_runs(store: JobStore, *, states: list[RunState] | None = None, li
             limit=min(limit, _PAGE),
         )
     return list(await asyncio.gather(*(_with_outcome(run, store) for run in runs)))
+
+
+async def every_run(client: PrefectClient, *types: StateType) -> AsyncIterator[FlowRun]:
+    """All runs of all queues, newest first, or those in these states; each once, though new ones come meanwhile."""
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))) if types else None
+    seen: set[UUID] = set()
+    offset = 0
+    while True:
+        page = await client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
+            flow_run_filter=FlowRunFilter(state=state),
+            sort=FlowRunSort.ID_DESC,
+            limit=_PAGE,
+            offset=offset,
+        )
+        for run in page:
+            if run.id not in seen:
+                seen.add(run.id)
+                yield run
+        offset += len(page)
+        if len(page) < _PAGE:
+            return
 
 
 async def _with_outcome(run: FlowRun, store: JobStore) -> RunInfo:
@@ -161,6 +189,27 @@ async def cancel_run(reference: str) -> RunState:
         return RunState(result.state.type.value.lower()) if result.state else RunState.CANCELLING
 
 
+async def retry_run(reference: str) -> RunState:
+    """Put a run that failed, crashed or was cancelled back on its queue, for one more attempt of the same code.
+
+    Raises:
+        NotFound: there is none.
+        Refused: the run completed or is not over, or its queue is gone.
+    """
+    async with connect() as client:
+        run = await find_run(client, reference)
+        if run.state is None or not run.state.is_final():
+            raise Refused(f"Run {run.name!r} is not over ({run.state_name})", do="Cancel it first, or wait")
+        if run.state.is_completed():
+            raise Refused(f"Run {run.name!r} completed", do="Submit its job again")
+        if run.work_pool_name is None:
+            raise Refused(f"The queue of run {run.name!r} is gone", do="Submit its job to another queue")
+        state = await schedule_again(client, run.id, "Put back on its queue by hand")
+        if state is None or not state.is_scheduled():
+            raise Refused(f"The server leaves run {run.name!r} {state.name if state else 'as it is'}", do="Try again")
+        return RunState.SCHEDULED
+
+
 async def wait_run(reference: str, store: JobStore, *, timeout: float | None = None) -> RunInfo:
     """Wait until a run is over.
 
@@ -190,49 +239,80 @@ async def read_log(reference: str, store: JobStore, *, follow: bool = False) -> 
     """
     async with connect() as client:
         run = await find_run(client, reference)
-        sent = 0
+        tail = OutputTail(client, store)
         while True:
-            final = run.state is not None and run.state.is_final()
-            if final and sent == 0 and (whole := await _stored_log(run, store)) is not None:
-                yield whole
-                return
-            async for line in _server_lines(client, run.id, sent):
-                sent += 1
-                yield line
-            if final or not follow:
+            async for chunk in tail.more(run):
+                yield chunk
+            if not follow or (run.state is not None and run.state.is_final()):
                 return
             await asyncio.sleep(1)
             run = await client.read_flow_run(run.id)
 
 
-async def _server_lines(client: PrefectClient, run: UUID, skip: int) -> AsyncIterator[bytes]:
-    """The program's lines on the server after the first `skip` of them."""
-    seen = offset = 0
-    while True:
-        page = await client.read_logs(
-            log_filter=LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run])),
-            limit=_PAGE,
-            offset=offset,
-            sort=LogSort.TIMESTAMP_ASC,
-        )
-        for entry in page:
-            if entry.name.endswith(f".{OUTPUT_LOGGER}"):
-                seen += 1
-                if seen > skip:
+class OutputTail:
+    """One run's own output, read on from where the last look ended: each line once."""
+
+    def __init__(self, client: PrefectClient, store: JobStore) -> None:
+        self._client = client
+        self._store = store
+        self._lines = 0
+        self._newest: DateTime | None = None
+        self._at_newest: set[UUID] = set()
+
+    async def more(self, run: FlowRun) -> AsyncIterator[bytes]:
+        """What is new: of a run that goes on from the server, of one that is over from the store, which has the whole.
+
+        Lines reach the server seconds later than the end of their run, so the rest of it is never read there.
+        """
+        if run.state is not None and run.state.is_final():
+            whole = await _stored_log(run, self._store, every_attempt=self._lines > 0)
+            if whole is not None:
+                rest = whole.split(b"\n", self._lines)
+                if len(rest) > self._lines and rest[-1]:
+                    yield rest[-1]
+                return
+        async for line in self._server_lines(run.id):
+            yield line
+
+    async def _server_lines(self, run: UUID) -> AsyncIterator[bytes]:
+        """Lines since the newest one seen; those of its very moment are told apart by their ids."""
+        offset, since = 0, LogFilterTimestamp(after_=self._newest) if self._newest else None
+        while True:
+            page = await self._client.read_logs(
+                log_filter=LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]), timestamp=since),
+                limit=_PAGE,
+                offset=offset,
+                sort=LogSort.TIMESTAMP_ASC,
+            )
+            for entry in page:
+                if entry.name.endswith(f".{OUTPUT_LOGGER}") and self._is_new(entry):
+                    self._lines += 1
                     yield entry.message.encode() + b"\n"
-        if len(page) < _PAGE:
-            return
-        offset += _PAGE
+            if len(page) < _PAGE:
+                return
+            offset += _PAGE
+
+    def _is_new(self, entry: Log) -> bool:
+        if entry.id in self._at_newest:
+            return False
+        if entry.timestamp != self._newest:
+            self._newest, self._at_newest = entry.timestamp, set()
+        self._at_newest.add(entry.id)
+        return True
 
 
-async def _stored_log(run: FlowRun, store: JobStore) -> bytes | None:
+async def _stored_log(run: FlowRun, store: JobStore, *, every_attempt: bool = False) -> bytes | None:
+    """The log of the run's last attempt, or of all of them in turn; None if nothing is in the store."""
     outcome = await asyncio.to_thread(store.outcome, str(run.id))
     if outcome is None:
         return None
+    found: list[bytes] = []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log"
-        found = await asyncio.to_thread(store.get_log, str(run.id), outcome.attempt, path)
-        return path.read_bytes() if found else None
+        for attempt in range(1 if every_attempt else outcome.attempt, outcome.attempt + 1):
+            path = Path(folder) / str(attempt)
+            if await asyncio.to_thread(store.get_log, str(run.id), attempt, path):
+                found.append(path.read_bytes())
+    return b"".join(found) if found else None
 
 
 async def fetch_outputs(reference: str, store: JobStore, into: Path) -> list[OutputFile]:

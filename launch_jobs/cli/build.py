@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launch_jobs.cli.output import emit, facts, json_option, next_command
-from launch_jobs.cli.session import Session, local_session, wait
+from launch_jobs.cli.session import Session, local_session, server_session, wait
 
 if TYPE_CHECKING:
     from launch_jobs.build import BuildPlan
@@ -17,28 +17,32 @@ if TYPE_CHECKING:
 @click.command("build")
 @click.argument("job")
 @click.option("--dry-run", is_flag=True, help="Print the plan only: Dockerfile, context, digests.")
+@click.option("--registry", metavar="BLOCK", help="Registry block: push the image there, or find it there.")
 @json_option
-def build_command(job: str, dry_run: bool, as_json: bool) -> None:
+def build_command(job: str, dry_run: bool, registry: str | None, as_json: bool) -> None:
     """Build a job's image on this machine's Docker Engine, or find it built."""
-    session = local_session()
+    session = server_session() if registry else local_session()
     version = session.job(job)
-    plan, image = wait(_plan_and_build(session, version, dry_run=dry_run))
+    plan, image = wait(_plan_and_build(session, version, None if dry_run else registry, dry_run=dry_run))
     if as_json:
         emit({**plan.model_dump(mode="json"), "job": version.reference, "image": image})
     elif dry_run:
         _print_plan(plan)
         next_command(f"launch build {version.label}")
     else:
-        facts([("image", plan.tag), ("id", image), ("digest", plan.digest)])
+        facts([("image", plan.tag), ("reference" if registry else "id", image), ("digest", plan.digest)])
         next_command(f"launch submit {version.label} -q QUEUE")
 
 
-async def _plan_and_build(session: Session, version: JobVersion, *, dry_run: bool) -> tuple[BuildPlan, str | None]:
+async def _plan_and_build(
+    session: Session, version: JobVersion, registry: str | None, *, dry_run: bool
+) -> tuple[BuildPlan, str | None]:
     from launch_jobs.cli.progress import build_bar
-    from launch_jobs.docker_access import docker_access
+    from launch_jobs.docker_access import docker_access, with_registry
     from launch_jobs.images import build_planned, docker_builder, plan_image
 
-    builder = docker_builder(session.settings, await docker_access(session.settings))
+    access = await with_registry(await docker_access(session.settings), registry)
+    builder = docker_builder(session.settings, access)
     plan = await plan_image(version, session.store, session.settings, builder)
     if dry_run:
         return plan, None

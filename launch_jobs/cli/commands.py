@@ -6,9 +6,12 @@ from importlib import import_module
 
 import click
 
+from launch_jobs.cli.completion import complete_names
+
 _COMMANDS = {
     "up": "server",
     "down": "server",
+    "connect": "connect",
     "env": "server",
     "ui": "server",
     "init": "server",
@@ -20,10 +23,15 @@ _COMMANDS = {
     "logs": "logs",
     "outputs": "runs",
     "cancel": "runs",
+    "retry": "runs",
+    "why": "why",
     "job": "jobs",
     "build": "build",
     "queue": "queues",
     "agent": "agent",
+    "check": "check",
+    "prune": "prune",
+    "completion": "completion",
 }
 """Command → module of this package; the function there has the command's name and the ending `_command`."""
 
@@ -41,7 +49,10 @@ class LazyGroup(click.Group):
             return None
         module = import_module(f"launch_jobs.cli.{_COMMANDS[cmd_name]}")
         found: object = getattr(module, f"{cmd_name}_command")
-        return found if isinstance(found, click.Command) else None
+        if not isinstance(found, click.Command):
+            return None
+        complete_names(found)
+        return found
 
 
 @click.command(cls=LazyGroup)

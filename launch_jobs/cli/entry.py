@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 from click.exceptions import Exit, NoArgsIsHelpError
 
+from launch_jobs.cli import completion
 from launch_jobs.cli.commands import launch
 from launch_jobs.cli.output import printable
 from launch_jobs.errors import BadInput, LaunchError
@@ -29,6 +30,8 @@ NOT_STARTED = 125
 def run(arguments: Sequence[str], command: click.Command = launch) -> int:
     """Run one command of the tree under `command`; returns the exit code of the process."""
     _print_what_the_terminal_cannot()
+    if completion.complete(command):
+        return 0
     try:
         code = _invoke(arguments, command)
     except NoArgsIsHelpError as error:

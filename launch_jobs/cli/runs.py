@@ -126,3 +126,23 @@ def cancel_command(runs: tuple[str, ...], as_json: bool) -> None:
     if failed:
         raise failed
     next_command(f"launch show {cancelled[0].name}")
+
+
+@click.command("retry")
+@click.argument("run")
+@json_option
+def retry_command(run: str, as_json: bool) -> None:
+    """Put a failed, crashed or cancelled run back on its queue.
+
+    It makes its next attempt with the same job, parameters and variables.
+    """
+    session = server_session()
+    from launch_jobs.runs import retry_run, show_run
+
+    wait(retry_run(run))
+    info = wait(show_run(run, session.store))
+    if as_json:
+        emit(info.model_dump(mode="json"))
+        return
+    print_run(info)
+    next_command(f"launch logs {info.name} -f")

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from launch_jobs.cli.logs import print_log
-from launch_jobs.cli.output import console, emit, facts, json_option, next_command, printable, progress
+from launch_jobs.cli.output import emit, facts, json_option, next_command, progress
 from launch_jobs.cli.params import DashedCommand, assignment, command_line, dashed_command, duration, plain_value
-from launch_jobs.cli.runs import print_files, print_run
+from launch_jobs.cli.runs import print_run
 from launch_jobs.cli.session import Session, server_session, wait
+from launch_jobs.cli.watch import follow, print_results
 from launch_jobs.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
     from launch_jobs.run import RunInfo
     from launch_jobs.submit import Submission
-
-_POLL_S = 0.7
 
 
 class _Given(TypedDict):
@@ -35,6 +30,8 @@ class _Given(TypedDict):
     name: str | None
     priority: str | None
     timeout: float | None
+    retries: int
+    datasets: tuple[tuple[str, str], ...]
     key: str | None
 
 
@@ -60,8 +57,19 @@ class _Given(TypedDict):
 @click.option("--name", help="The run's name.")
 @click.option("--priority", metavar="critical|high|medium|low", help="Place in the queue; default: medium.")
 @click.option("--timeout", metavar="DURATION", type=duration, help="Time limit: seconds, or 30s, 10m, 2h, 1d.")
+@click.option(
+    "--retries", type=click.IntRange(0, 100), default=0, help="Further attempts after one that failed or crashed."
+)
+@click.option(
+    "--dataset",
+    "datasets",
+    metavar="NAME=outputs://RUN/ATTEMPT[/PATH]",
+    multiple=True,
+    type=assignment,
+    help="What another run left, for the program to find by $LAUNCH_DATASET_NAME; repeatable.",
+)
 @click.option("--key", help="Idempotency key: submitting again with it gives the same run.")
-@click.option("--watch", is_flag=True, help="Wait for the end; 0 if the run completed, else 1.")
+@click.option("--watch", is_flag=True, help="Follow the run to its end: 0 if it completed, else 1.")
 @click.option("--dry-run", is_flag=True, help="Check everything and print what would be sent; send nothing.")
 @json_option
 def submit_command(job: str | None, watch: bool, dry_run: bool, as_json: bool, **given: Unpack[_Given]) -> None:
@@ -94,13 +102,9 @@ def submit_command(job: str | None, watch: bool, dry_run: bool, as_json: bool, *
 
 def _capture(session: Session, command: tuple[str, ...]) -> str:
     """Capture the working copy: its git work tree if it is in one, else the folder."""
-    from launch_jobs.capture.untracked import capture_code, capture_git
+    from launch_jobs.capture import capture_folder
 
-    folder, words = Path.cwd(), list(command)
-    try:
-        version = capture_git(folder, words, store=session.store)
-    except BadInput:  # no repository with a commit; whatever else is wrong, `capture_code` says again
-        version = capture_code(folder, words, store=session.store)
+    version = capture_folder(Path.cwd(), command, store=session.store)
     progress(f"Captured {version.label} ({version.digest[:19]})")
     return version.reference
 
@@ -125,6 +129,8 @@ def _submission(job: str, given: _Given) -> Submission:
                 env=dict(given["env"]),
                 entrypoint=given["entrypoint"],
                 timeout_s=given["timeout"],
+                retries=given["retries"],
+                datasets=dict(given["datasets"]),
             ),
             parameter_texts=dict(given["parameters"]),
             variables={name: plain_value(text) for name, text in given["variables"]},
@@ -162,57 +168,18 @@ def _submit(session: Session, submission: Submission) -> RunInfo:
 
 def _watch(session: Session, info: RunInfo, as_json: bool) -> None:
     try:
-        info = wait(_follow(session, info))
+        info = wait(follow(session, info, output=not as_json))
     except KeyboardInterrupt:
         progress(f"{info.name} goes on")
-        next_command(f"launch cancel {info.name}")
+        if as_json:
+            emit(info.model_dump(mode="json"))
+        next_command(f"launch logs {info.name} -f, or launch cancel {info.name}")
         raise
     if as_json:
         emit(info.model_dump(mode="json"))
     else:
-        from launch_jobs.runs import read_log
-
-        wait(print_log(read_log(info.id, session.store)))
-        print_run(info)
-        if info.outputs:
-            print_files(info.outputs)
-        next_command(f"launch outputs {info.name}" if info.outputs else f"launch show {info.name}")
+        print_results(info)
     if info.state.value != "completed":
+        next_command(f"launch show {info.name}, or launch retry {info.name}")
         click.get_current_context().exit(RunFailed.exit_code)
-
-
-async def _follow(session: Session, info: RunInfo) -> RunInfo:
-    """Show the run's state until it is over."""
-    import asyncio
-
-    from launch_jobs.cli.present import duration_text
-    from launch_jobs.runs import show_run
-
-    with _live() as tell:
-        while True:
-            since = f" · {duration_text(info.duration_s)}" if info.duration_s else ""
-            tell(f"{info.name} · {info.state_name}", since)
-            if info.state.is_final:
-                return info
-            await asyncio.sleep(_POLL_S)
-            info = await show_run(info.id, session.store)
-
-
-@contextmanager
-def _live() -> Generator[Callable[[str, str], None]]:
-    """Take a state and how long it lasts: one changing line on a terminal, else a line for each new state."""
-    if sys.stderr.isatty():
-        from rich.text import Text
-
-        with console(err=True).status("") as status:
-            yield lambda state, since: status.update(Text(printable(state + since)))
-        return
-    told = ""
-
-    def tell(state: str, _: str) -> None:
-        nonlocal told
-        if state != told:
-            progress(state)
-            told = state
-
-    yield tell
+    next_command(f"launch outputs {info.name}" if info.outputs else f"launch show {info.name}")

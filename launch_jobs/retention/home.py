@@ -1,0 +1,147 @@
+"""Shelves in the home folder: virtual environments, and what ended attempts left (checkouts, folders, logs)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from launch_jobs.build.venv import COMPLETE
+from launch_jobs.names import attempt_of
+from launch_jobs.retention import Item, Kind
+from launch_jobs.retention.needs import Needs
+from launch_jobs.targets import attempt_folder
+
+_LEFT_IN = ("sources", "runs", "datasets", "logs/runs")
+"""Folders of the home with one entry an attempt, named after it."""
+
+
+class Venvs:
+    """Virtual environments of process queues.
+
+    Args:
+        home: their home.
+        needed: those that runs need, by name, with who does; None if that cannot be told.
+    """
+
+    kind = Kind.VENVS
+
+    def __init__(self, home: Path, needed: Mapping[str, str] | None) -> None:
+        self._folder, self._needed = home / "venvs", needed
+
+    def items(self) -> list[Item]:
+        """Every environment; how long it is unused is told by its mark, which each use makes young."""
+        needed = self._needed
+        return [
+            Item(
+                kind=self.kind,
+                key=folder.name,
+                name=f"venv {folder.name[:12]}",
+                bytes=freed_by(folder),
+                used=_last_use(folder),
+                needed=needed.get(folder.name, "") if needed is not None else "an open run's job cannot be read",
+            )
+            for folder in _entries(self._folder)
+            if folder.is_dir() and not folder.is_symlink()
+        ]
+
+    def remove(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Remove each under the lock that its makers hold; its mark goes first, so that no half one looks whole."""
+        yield from filter(self._remove, items)
+
+    def _remove(self, item: Item) -> bool:
+        folder = self._folder / item.key
+        with (self._folder / f"{item.key}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if _last_use(folder) > item.used:
+                return False
+            (folder / COMPLETE).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+
+class Sources:
+    """Checkouts, folders, datasets and logs of attempts that are over.
+
+    Args:
+        home: their home.
+        needs: the runs on the server.
+    """
+
+    kind = Kind.SOURCES
+
+    def __init__(self, home: Path, needs: Needs) -> None:
+        self._home, self._needs = home, needs
+
+    def items(self) -> list[Item]:
+        """Every entry that is named after an attempt."""
+        return [self._item(path) for place in _LEFT_IN for path in _entries(self._home / place) if _run_of(path)]
+
+    def _item(self, path: Path) -> Item:
+        run = self._needs.runs.get(_run_of(path) or "")
+        needed = f"run {run.name}" if run and run.over is None else ""
+        if path.parent.name == "runs" and path.is_dir() and (status := attempt_folder.status(path)):
+            needed = needed or ("its program, which runs" if status.state == "running" else "")
+        return Item(
+            kind=self.kind,
+            key=str(path.relative_to(self._home)),
+            name=str(path.relative_to(self._home)),
+            bytes=freed_by(path),
+            used=_modified(path),
+            needed=needed,
+        )
+
+    def remove(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Remove them, read-only parts included."""
+        yield from filter(self._remove, items)
+
+    def _remove(self, item: Item) -> bool:
+        path = self._home / item.key
+        if path.is_dir() and not path.is_symlink():
+            attempt_folder.remove(path)
+        else:
+            path.unlink(missing_ok=True)
+        return not path.exists()
+
+
+def freed_by(path: Path) -> int:
+    """Bytes on disk that removing a file or folder frees: what has another name elsewhere stays."""
+    return sum(_alone(each) for each in (path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())))
+
+
+def _alone(path: Path) -> int:
+    with suppress(OSError):
+        found = path.lstat()
+        return found.st_blocks * 512 if found.st_nlink == 1 or path.is_dir() else 0
+    return 0
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if not entry.name.startswith("."):
+                yield Path(entry.path)
+
+
+def _run_of(path: Path) -> str | None:
+    found = attempt_of(path.name.partition(".")[0])
+    return found[0] if found else None
+
+
+def _last_use(venv: Path) -> datetime:
+    mark = venv / COMPLETE
+    return _modified(mark if mark.exists() else venv)
+
+
+def _modified(path: Path) -> datetime:
+    try:
+        return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    except FileNotFoundError:
+        return datetime.now(UTC)
