@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine
+from asyncio import Future
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from launch_jobs.errors import BadInput, LaunchError, Unavailable
@@ -19,9 +23,15 @@ from launch_jobs.job import JsonObject
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.responses import DeploymentResponse
 
 T = TypeVar("T")
+
+FLOW_LABEL = "launch.flow"
+"""Label of a run that carries its deployment's flow entrypoint and default job variables; agents read no deployment."""
+
+_MOMENT_S = 2.0
 
 
 @asynccontextmanager
@@ -34,8 +44,55 @@ async def connect() -> AsyncGenerator[PrefectClient]:
     """
     if not PREFECT_API_URL.value():
         raise Unavailable("No Prefect server is known here", do="Run `launch up`, or set PREFECT_API_URL")
-    async with translated_errors(), get_client() as client:
-        yield client
+    async with translated_errors():
+        shared = _open_here()
+        async with shared.client as client:
+            try:
+                yield client
+            finally:
+                shared.users -= 1
+                if not shared.users and _open.get(asyncio.get_running_loop()) is shared:
+                    del _open[asyncio.get_running_loop()]
+
+
+@dataclass
+class _Shared:
+    """A client that all who need one at the same time share: making one costs 20 ms, and asks the server for a token.
+
+    It closes with the last of them.
+    """
+
+    client: PrefectClient
+    server: tuple[object, ...]
+    users: int = 0
+    answers: dict[str, tuple[float, Future[object]]] = field(default_factory=dict[str, "tuple[float, Future[object]]"])
+
+
+_open: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
+
+
+def _open_here() -> _Shared:
+    loop = asyncio.get_running_loop()
+    server = PREFECT_API_URL.value(), PREFECT_API_AUTH_STRING.value()
+    shared = _open.get(loop)
+    if shared is None or shared.server != server:
+        shared = _open[loop] = _Shared(get_client(), server)
+    shared.users += 1
+    return shared
+
+
+async def at_once(client: PrefectClient, what: str, read: Callable[[], Coroutine[object, object, T]]) -> T:
+    """Read something from the server; those who ask for the same within a moment, by one shared client, ask once."""
+    loop = asyncio.get_running_loop()
+    shared = _open.get(loop)
+    if shared is None or shared.client is not client:
+        return await read()
+    asked, answer = shared.answers.get(what, (0.0, None))
+    if answer is None or loop.time() - asked > _MOMENT_S:
+        answer = cast("Future[object]", asyncio.ensure_future(read()))
+        shared.answers[what] = loop.time(), answer
+    # Who is cancelled while waiting leaves the others their answer.
+    return cast("T", await asyncio.shield(answer))
 
 
 @asynccontextmanager
@@ -88,15 +145,48 @@ def wait_for(work: Coroutine[object, object, T]) -> T:
     return run_coro_as_sync(work)  # pyright: ignore[reportReturnType] - None only for a cancelled call
 
 
-async def create_run(client: PrefectClient, deployment: UUID, body: JsonObject) -> FlowRun:
-    """Create a flow run of a deployment without a state, so that the server's clock mints its scheduled time.
+async def create_run(client: PrefectClient, entry: DeploymentResponse, body: JsonObject) -> FlowRun:
+    """Create a flow run of a deployment, on the work queue that the body or the deployment names.
 
-    `PrefectClient.create_flow_run_from_deployment` sends `Scheduled()` with this machine's clock: a client whose clock
-    is slow would jump the queue.
+    Its scheduled time is the server's: `PrefectClient.create_flow_run_from_deployment` sends this machine's clock, and
+    a client whose clock is slow would jump the queue. And it is made as a run, not from its deployment: there the
+    server would check parameters and job variables once more (30 ms of its CPU), which submit and agent do themselves.
     """
     from prefect.client.schemas.objects import FlowRun
 
-    response = await client.request(
-        "POST", "/deployments/{id}/create_flow_run", path_params={"id": deployment}, json=body
-    )
+    whole: JsonObject = {
+        "work_queue_name": entry.work_queue_name,
+        **body,
+        "labels": {**cast("JsonObject", body.get("labels", {})), FLOW_LABEL: entry.entrypoint or ""},
+        "job_variables": {
+            **cast("JsonObject", entry.job_variables or {}),
+            **cast("JsonObject", body.get("job_variables", {})),
+        },
+        "state": {"type": "SCHEDULED"},
+        "flow_id": str(entry.flow_id),
+        "deployment_id": str(entry.id),
+        "work_pool_name": entry.work_pool_name,
+    }
+    response = await client.request("POST", "/flow_runs/", json=whole)
     return FlowRun.model_validate(response.json())
+
+
+async def schedule_again(client: PrefectClient, run: UUID, message: str) -> State[Any] | None:
+    """Put a run back on its queue, at a time that the server's clock says.
+
+    Args:
+        client: an open Prefect client.
+        run: its id.
+        message: why.
+
+    Returns:
+        The state it is in now: another one, if the server refused (untyped in its result, as everywhere in Prefect).
+    """
+    from prefect.client.schemas.objects import State
+
+    proposed: JsonObject = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": message}
+    response = await client.request(
+        "POST", "/flow_runs/{id}/set_state", path_params={"id": run}, json={"state": proposed}
+    )
+    state = response.json()["state"]
+    return State[Any].model_validate(state) if state else None

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from launch_jobs.context import Labels, LaunchContext
+from launch_jobs.datasets import fetch_datasets
 from launch_jobs.errors import LaunchError, NotFound, Unavailable
 from launch_jobs.job import JobVersion
 from launch_jobs.names import attempt_name
-from launch_jobs.preparation import Prepared, Resolved, Say, render
+from launch_jobs.preparation import Prepared, Resolved, RunCancelled, Say, render, staging_folder, unless_cancelled
 from launch_jobs.results import gather_outputs
 from launch_jobs.run import Outcome, Outputs, Place, Reason, RunState
 from launch_jobs.spool import Spool
@@ -52,7 +53,7 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     place = await _reach(lambda: context.target.place(attempt_name(context.run, context.attempt)))
     spec = render(context, resolved, prepared, place)
     await _record_place(context, resolved.version, place)
-    status = await _reach(lambda: context.target.ensure(spec))
+    status = await _ensure(context, resolved, spec, place)
     spool = Spool(context.settings.home / "logs" / "runs" / f"{spec.name}.log", output)
     limit = resolved.overrides.timeout_s or resolved.configuration.timeout
     stopped = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
@@ -69,6 +70,29 @@ async def _record_place(context: LaunchContext, version: JobVersion, place: Plac
     """Write down where the attempt will live, before anything is there."""
     labels: Labels = {"launch.attempt": context.attempt, "launch.place": str(place)}
     await context.record({**labels, "launch.job": version.reference, "launch.job-label": version.label})
+
+
+async def _ensure(context: LaunchContext, resolved: Resolved, spec: RunSpec, place: Place) -> AttemptStatus:
+    """Create the attempt with its datasets, or adopt it; one that was started has them.
+
+    Raises:
+        RunCancelled: the run was cancelled while they were fetched.
+    """
+    if not resolved.datasets:
+        return await _reach(lambda: context.target.ensure(spec))
+    staging = staging_folder(context)
+    try:
+        there = await _reach(lambda: context.target.status(place))
+        if there is None or there.state == "created":
+            fetching = _stored(fetch_datasets, context.store, resolved.datasets, staging, context.cancelled.is_set)
+            await unless_cancelled(context, fetching)
+        return await _reach(lambda: context.target.ensure(spec))
+    except RunCancelled:
+        await clean(context, place, spec)
+        raise
+    finally:
+        # The target has them by now.
+        await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
 
 
 def completed(outcome: Outcome) -> Outcome:

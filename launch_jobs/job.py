@@ -152,7 +152,7 @@ class Origin(Frozen):
     remote: str | None = Field(default=None, description="Git remote that has the commit (without credentials).")
     bundle: Digest | None = Field(default=None, description="Blob: git bundle, when no remote has the commit.")
     patch: Digest | None = Field(default=None, description="Blob: binary patch from the commit to the tree.")
-    archive: Digest | None = Field(default=None, description="Blob: tar of the tree (code sources).")
+    archive: Digest | None = Field(default=None, description="Blob: tar of the tree (code sources, imported jobs).")
 
 
 class Host(Frozen):

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import JsonValue, StringConstraints
 
@@ -17,7 +18,16 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ATTEMPT = re.compile(r"lj-([0-9a-f]{32})-a([1-9][0-9]{0,8})")
 _VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})")
+_REFERENCE = re.compile(
+    r"""(?P<repository>
+            (?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?=[:/])|[A-Za-z0-9-]+(?=:[0-9]))(?::[0-9]{1,5})?/)?
+            [a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*)
+        (?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?
+        (?:@(?P<digest>sha256:[0-9a-f]{64}))?""",
+    re.VERBOSE,
+)
 
 
 def canonical_json(value: JsonValue) -> bytes:
@@ -99,9 +109,53 @@ class JobRef:
         return f"{self.name}{'@' if self.is_digest else ':'}{self.selector}"
 
 
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image reference: `[registry/]repository[:tag][@digest]`, by the grammar of OCI distribution.
+
+    Attributes:
+        repository: with its registry, as written.
+        tag: empty if there is a digest only; `latest` if there is neither.
+        digest: `sha256:…` or empty.
+    """
+
+    repository: str
+    tag: str = "latest"
+    digest: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> ImageRef:
+        """Read a reference as a user writes it.
+
+        Raises:
+            BadInput: it is none.
+        """
+        match = _REFERENCE.fullmatch(text) if len(text) <= 255 else None
+        if not match:
+            raise BadInput(
+                f"{text[:80]!r} is no image reference", do="Write [registry/]name[:tag][@sha256:…] in lower case"
+            )
+        digest = match["digest"] or ""
+        return cls(match["repository"], match["tag"] or ("" if digest else "latest"), digest)
+
+    @property
+    def familiar(self) -> str:
+        """The repository as an engine lists it: without Docker Hub's own prefix."""
+        return self.repository.removeprefix("docker.io/").removeprefix("library/")
+
+    def __str__(self) -> str:
+        return self.repository + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
 def attempt_name(run_id: str, attempt: int) -> str:
     """The deterministic name of one attempt's container, folder or Kubernetes object: `lj-<run>-a<attempt>`.
 
     The whole run id is used: Prefect's ids begin with a time stamp, so a prefix would collide.
     """
     return f"lj-{run_id.replace('-', '')}-a{attempt}"
+
+
+def attempt_of(name: str) -> tuple[str, int] | None:
+    """Run id and attempt that an `attempt_name` tells; None for another name."""
+    found = _ATTEMPT.fullmatch(name)
+    return (str(UUID(found[1])), int(found[2])) if found else None

@@ -11,14 +11,16 @@ from typing import TypeVar
 from launch_jobs.arguments import complete_parameters, render_arguments
 from launch_jobs.build.requirements import source_paths
 from launch_jobs.context import LaunchContext
+from launch_jobs.datasets import FoundDataset, find_datasets
+from launch_jobs.docker_access import with_registry
 from launch_jobs.errors import BadInput, LaunchError
-from launch_jobs.images import build_planned, docker_builder, plan_image, ready_image
+from launch_jobs.images import bring_ready, build_planned, docker_builder, plan_image, ready_image
 from launch_jobs.job import Environment, Frozen, ImageSource, JobVersion, Overrides
 from launch_jobs.names import JobRef, attempt_name
 from launch_jobs.run import Place
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.configuration import CONFIGURATIONS, DockerConfiguration, ProcessConfiguration
-from launch_jobs.targets.render import Attempt, render_docker, render_process
+from launch_jobs.targets.render import Attempt, StagedDataset, render_docker, render_process
 from launch_jobs.targets.template import merge_variables, render_configuration
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ class Resolved(Frozen):
     configuration: DockerConfiguration | ProcessConfiguration
     written: tuple[str, ...] = ()
     """Paths in the source tree that captured runs wrote: outputs too."""
+    datasets: tuple[FoundDataset, ...] = ()
 
 
 class Prepared(Frozen):
@@ -67,6 +70,7 @@ async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Res
             context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
         ),
         written=tuple(sorted({path for record in records for path in record.outputs})),
+        datasets=await asyncio.to_thread(find_datasets, context.store, overrides.datasets),
     )
 
 
@@ -78,19 +82,19 @@ async def prepare(context: LaunchContext, resolved: Resolved, say: Say) -> Prepa
         RunCancelled: the run was cancelled meanwhile.
     """
     if isinstance(resolved.configuration, DockerConfiguration):
-        return await _unless_cancelled(context, _prepare_image(context, resolved, resolved.configuration, say))
-    return await _unless_cancelled(context, _prepare_folder(context, resolved, say))
+        return await unless_cancelled(context, _prepare_image(context, resolved, resolved.configuration, say))
+    return await unless_cancelled(context, _prepare_folder(context, resolved, say))
 
 
 async def _prepare_image(
     context: LaunchContext, resolved: Resolved, configuration: DockerConfiguration, say: Say
 ) -> Prepared:
-    builder = docker_builder(context.settings, context.docker)
+    access = await with_registry(context.docker, configuration.registry)
+    builder = docker_builder(context.settings, access)
     ready = configuration.image or ready_image(resolved.version.job.source)
     if ready:
-        if not ready.startswith("sha256:"):
-            say(f"Ready image {ready}")
-            await builder.resolve_base(ready)
+        say(f"Ready image {ready}")
+        await bring_ready(ready, builder, access)
         return Prepared(image=ready)
     what = await plan_image(
         resolved.version, context.store, context.settings, builder, base_image=configuration.base_image
@@ -125,7 +129,7 @@ def _checkout(context: LaunchContext, version: JobVersion, into: Path) -> None:
         tree.replace(into)
 
 
-async def _unless_cancelled(context: LaunchContext, work: Coroutine[object, object, T]) -> T:
+async def unless_cancelled(context: LaunchContext, work: Coroutine[object, object, T]) -> T:
     """Await `work`, but end it (and clean up after it) when the run is cancelled."""
     working = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(context.cancelled.wait())
@@ -159,10 +163,19 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
         env=_import_path(job.environment, prepared.root) | overrides.env,
         parameters=overrides.parameters,
         collect=resolved.written,
+        datasets=tuple(
+            StagedDataset(dataset.name, str(staging_folder(context) / dataset.name), dataset.file)
+            for dataset in resolved.datasets
+        ),
     )
     if isinstance(configuration, DockerConfiguration):
         return render_docker(attempt, configuration)
     return render_process(attempt, configuration, place.name)
+
+
+def staging_folder(context: LaunchContext) -> Path:
+    """Where an attempt's datasets lie until its target has them."""
+    return context.settings.home / "datasets" / attempt_name(context.run, context.attempt)
 
 
 def _import_path(environment: Environment, root: str | None) -> dict[str, str]:

@@ -18,20 +18,23 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Cancelled
-from pydantic import Field
+from pydantic import Field, JsonValue
 
-from launch_jobs.client import connect
+from launch_jobs.client import at_once, connect
 from launch_jobs.errors import BadInput, NotFound, Refused
+from launch_jobs.form import launch_schema
 from launch_jobs.job import Frozen, JobVersion, JsonObject
 from launch_jobs.names import check_name
 from launch_jobs.targets.configuration import CONFIGURATIONS, ProcessConfiguration
 from launch_jobs.targets.template import base_job_template, check_template
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun, WorkPool
+    from prefect.client.schemas.responses import DeploymentResponse
 
 PRIORITIES = ("critical", "high", "medium", "low")
 """The work queues inside every launch queue, first served first."""
@@ -136,21 +139,28 @@ async def register_job(client: PrefectClient, version: JobVersion, queue: str, p
     return await _deploy(client, f"job.{version.name}", queue, version=version, parameters=parameters)
 
 
-async def deployment_for(client: PrefectClient, version: JobVersion, queue: str, parameters: JsonObject) -> UUID:
+async def deployment_for(
+    client: PrefectClient, version: JobVersion, queue: str, parameters: JsonObject
+) -> DeploymentResponse:
     """The deployment through which a run of this version enters this queue.
 
     The job's own, if it is on this queue: made at the first submit, and moved on to a newer version. Else the queue's.
     """
+    own = await own_deployment(client, version.name)
+    if own is None or (own.work_pool_name == queue and _number(own.version) < version.version):
+        return await client.read_deployment(await register_job(client, version, queue, parameters))
+    if own.work_pool_name == queue and own.version == version.label:
+        return own
+    return await client.read_deployment_by_name(f"{FLOW_NAME}/queue.{queue}")
+
+
+async def own_deployment(client: PrefectClient, job: str) -> DeploymentResponse | None:
+    """The deployment of a registered job; None for one that is not registered."""
+    name = f"{FLOW_NAME}/job.{job}"
     try:
-        own = await client.read_deployment_by_name(f"{FLOW_NAME}/job.{version.name}")
+        return await at_once(client, name, lambda: client.read_deployment_by_name(name))
     except ObjectNotFound:
-        return await register_job(client, version, queue, parameters)
-    if own.work_pool_name == queue:
-        if own.version == version.label:
-            return own.id
-        if _number(own.version) < version.version:
-            return await register_job(client, version, queue, parameters)
-    return (await client.read_deployment_by_name(f"{FLOW_NAME}/queue.{queue}")).id
+        return None
 
 
 def _number(label: str | None) -> int:
@@ -179,38 +189,14 @@ async def _deploy(
         enforce_parameter_schema=True,
         version=version.label if version else None,
         description=f"Launches {version.label}" if version else f"Launches any job on the queue {queue}",
-        tags=[f"job:{version.name}"] if version else [f"queue:{queue}"],
+        # Runs inherit them.
+        tags=run_tags(version, queue) if version else [f"queue:{queue}"],
     )
 
 
-def launch_schema(version: JobVersion | None = None) -> JsonObject:
-    """The parameter form of the launch flow: any job's, or one job's with its own hyperparameters. Pure."""
-    parameters: JsonObject = {"type": "object"}
-    if version is not None:
-        parameters = dict(version.job.inputs.parameters_schema)
-        # A run takes the job's captured values for what is not given; so nothing is required in the form.
-        parameters.pop("required", None)
-    strings: JsonObject = {"type": "array", "items": {"type": "string"}}
-    properties: JsonObject = {
-        "job": {"type": "string", "title": "Job", "position": 0, "description": "name, name:v3 or name@sha256:…"},
-        "parameters": {**parameters, "title": "Parameters", "position": 1},
-        "args": {**strings, "title": "Arguments", "position": 2, "description": "Appended to the command."},
-        "env": {
-            "type": "object",
-            "title": "Environment",
-            "position": 3,
-            "additionalProperties": {"type": "string"},
-        },
-        "entrypoint": {**strings, "title": "Entrypoint", "position": 4, "description": "Replaces the job's command."},
-        "timeout": {
-            "type": "number",
-            "title": "Timeout",
-            "position": 5,
-            "exclusiveMinimum": 0,
-            "description": "Maximum runtime in seconds.",
-        },
-    }
-    return {"type": "object", "title": "Parameters", "properties": properties, "required": ["job"]}
+def run_tags(version: JobVersion, queue: str) -> list[str]:
+    """The tags of a job's runs on a queue; none is told of a run outside queues."""
+    return [f"job:{version.name}", f"version:v{version.version}", *([f"queue:{queue}"] if queue else [])]
 
 
 async def read_queue(client: PrefectClient, name: str) -> WorkPool:
@@ -295,3 +281,69 @@ async def _runs_in(client: PrefectClient, queue: str, types: tuple[StateType, ..
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
         limit=200,
     )
+
+
+class QueueChange(Frozen):
+    """One thing that `apply_queue` changed."""
+
+    what: str = Field(description="`limit`, `description`, or a path in the base job template.")
+    before: JsonValue = None
+    after: JsonValue = None
+
+
+class AppliedQueue(Frozen):
+    """What `apply_queue` did."""
+
+    queue: QueueInfo
+    created: bool
+    changes: tuple[QueueChange, ...] = ()
+
+
+async def apply_queue(
+    name: str,
+    queue_type: str,
+    *,
+    template: JsonObject | None = None,
+    limit: int | None = None,
+    description: str = "",
+) -> AppliedQueue:
+    """Make a launch queue what is asked for: create it, or change what differs; doing so again changes nothing.
+
+    What is not given has its default afterwards. Whether the queue is paused stays; agents take the change up with
+    their next look at the server.
+
+    Raises:
+        BadInput: a name, type or template is wrong, or there is a queue of that name of another type.
+        Refused: the template wants what no queue may give.
+    """
+    check_name("queue", name)
+    model = configuration_type(queue_type)
+    template = template or base_job_template(model)
+    check_template(template, model)
+    async with connect() as client:
+        try:
+            pool = await client.read_work_pool(name)
+        except ObjectNotFound:
+            made = await create_queue(name, queue_type, template=template, limit=limit, description=description)
+            return AppliedQueue(queue=made, created=True)
+        if pool.type != model.work_pool_type:
+            raise BadInput(f"{name!r} is of type {pool.type!r} already", do="Take another name, or delete it first")
+        changes = [
+            *_differences("limit", pool.concurrency_limit, limit),
+            *_differences("description", pool.description or "", description),
+            *_differences("", pool.base_job_template, template),
+        ]
+        if changes:
+            update = WorkPoolUpdate(base_job_template=template, concurrency_limit=limit, description=description)
+            await client.update_work_pool(name, update)
+            await complete_queue(client, pool)
+        return AppliedQueue(queue=_info(await read_queue(client, name)), created=False, changes=tuple(changes))
+
+
+def _differences(path: str, before: JsonValue, after: JsonValue) -> Iterator[QueueChange]:
+    """What differs between two JSON values, each at its own path."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            yield from _differences(f"{path}.{key}".lstrip("."), before.get(key), after.get(key))
+    elif before != after:
+        yield QueueChange(what=path, before=before, after=after)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from pydantic import Field
 
-from launch_jobs.errors import BadInput
+from launch_jobs.errors import BadInput, RunFailed
 from launch_jobs.job import Frozen, JsonObject
 from launch_jobs.names import Digest
+
+_OUTPUTS_URL = re.compile(
+    r"outputs://(?P<run>[a-z0-9][a-z0-9-]{0,62})/(?P<attempt>[1-9][0-9]{0,8})(?:/(?P<path>[^\0]*))?", re.DOTALL
+)
 
 
 class RunState(StrEnum):
@@ -62,6 +67,30 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out-of-memory"
     INFRASTRUCTURE = "infrastructure"
+
+
+class OutputsUrl(Frozen):
+    """What one attempt left, or a part of it; it never changes, so that it can be another run's dataset."""
+
+    run: str
+    attempt: int = Field(ge=1)
+    path: str = Field(default="", description="A file or folder among the outputs; empty: all of them.")
+
+    @classmethod
+    def parse(cls, text: str) -> OutputsUrl:
+        """Read `outputs://<run id>/<attempt>[/<path>]`; the path is plain text, no character in it is escaped.
+
+        Raises:
+            BadInput: the text is no such URL.
+        """
+        found = _OUTPUTS_URL.fullmatch(text)
+        path = (found["path"] or "").removesuffix("/") if found else ""
+        if not found or (path and any(part in {"", ".", ".."} for part in path.split("/"))):
+            raise BadInput(f"{text[:200]!r} names no outputs", do="Expected outputs://<run id>/<attempt>[/<path>]")
+        return cls(run=found["run"], attempt=int(found["attempt"]), path=path)
+
+    def __str__(self) -> str:
+        return f"outputs://{self.run}/{self.attempt}{'/' if self.path else ''}{self.path}"
 
 
 class OutputFile(Frozen):
@@ -128,3 +157,25 @@ class RunInfo(Frozen):
     duration_s: float | None = None
     metrics: JsonObject = Field(default_factory=dict)
     outputs: tuple[OutputFile, ...] = ()
+
+    def completed(self) -> RunInfo:
+        """This run, if it is over and completed.
+
+        Raises:
+            RunFailed: it is not; the message says why.
+        """
+        if self.state is not RunState.COMPLETED:
+            raise RunFailed(
+                f"Run {self.name!r} is {self.state.value}: {self.reason}", do=f"See `launch logs {self.id}`"
+            )
+        return self
+
+    def output_url(self, path: str = "") -> str:
+        """`outputs://…`: what the run left, or a file or folder of it, to be another run's dataset.
+
+        Raises:
+            BadInput: it is not over.
+        """
+        if not self.state.is_final or self.attempt is None:
+            raise BadInput(f"Run {self.name!r} has left nothing yet ({self.state_name})", do="Wait until it is over")
+        return str(OutputsUrl(run=self.id, attempt=self.attempt, path=path))

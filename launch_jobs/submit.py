@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from coolname import generate_slug  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - has no types
-from prefect.exceptions import ObjectNotFound
 from pydantic import Field, JsonValue
 
 from launch_jobs.arguments import complete_parameters, parse_parameter_text
-from launch_jobs.client import connect, create_run
+from launch_jobs.client import at_once, connect, create_run
+from launch_jobs.datasets import find_datasets
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen, Inputs, JobVersion, JsonObject, Overrides
 from launch_jobs.names import JobRef
-from launch_jobs.queue import FLOW_NAME, PRIORITIES, deployment_for, list_queues, read_queue
+from launch_jobs.queue import PRIORITIES, deployment_for, list_queues, own_deployment, read_queue
 from launch_jobs.targets.template import check_variables
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Submission(Frozen):
     priority: str | None = Field(default=None, description="critical, high, medium or low.")
     name: str | None = Field(default=None, description="The run's name; default `<job>-<version>-<two words>`.")
     key: str | None = Field(default=None, description="Idempotency key: the same key is the same run.")
+    parent: str | None = Field(
+        default=None, description="Task run that stands for this run in the graph of the flow that asks for it."
+    )
 
 
 class Request(Frozen):
@@ -79,6 +82,7 @@ async def _prepare(client: PrefectClient, submission: Submission, store: JobStor
     captured = records[-1].parameters if records else {}
     queue = await _queue_of(client, submission, version)
     overrides = resolve_parameters(version.job.inputs, submission, captured)
+    await asyncio.to_thread(find_datasets, store, overrides.datasets)
     check_variables(cast("JsonObject", queue.base_job_template), submission.variables)
     return version, Request(
         queue=queue.name,
@@ -89,16 +93,15 @@ async def _prepare(client: PrefectClient, submission: Submission, store: JobStor
 
 
 async def _queue_of(client: PrefectClient, submission: Submission, version: JobVersion) -> WorkPool:
-    if submission.queue:
-        return await read_queue(client, submission.queue)
-    try:
-        deployment = await client.read_deployment_by_name(f"{FLOW_NAME}/job.{version.name}")
-    except ObjectNotFound:
+    if queue := submission.queue:
+        return await at_once(client, f"queue {queue}", lambda: read_queue(client, queue))
+    deployment = await own_deployment(client, version.name)
+    if deployment is None:
         queues = [queue.name for queue in await list_queues()]
         if len(queues) == 1:
             return await read_queue(client, queues[0])
         known = ", ".join(queues) or "none yet"
-        raise BadInput(f"{version.name!r} has no default queue", do=f"Name one with -q (queues: {known})") from None
+        raise BadInput(f"{version.name!r} has no default queue", do=f"Name one with -q (queues: {known})")
     return await read_queue(client, deployment.work_pool_name or "")
 
 
@@ -139,6 +142,8 @@ def render_body(submission: Submission, version: JobVersion, overrides: Override
         "labels": {"launch.job": version.reference, "launch.job-label": version.label},
         "idempotency_key": submission.key or str(uuid4()),
     }
+    if submission.parent:
+        body["parent_task_run_id"] = submission.parent
     if submission.priority:
         body["work_queue_name"] = submission.priority
     return body

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Unpack, cast
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging.loggers import PrefectLogAdapter
 from prefect.runtime import flow_run
+from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from launch_jobs import execution, preparation
+from launch_jobs.artifacts import card_shown, show_results
+from launch_jobs.client import wait_for
+from launch_jobs.configured import configured_store, offer_git_account
 from launch_jobs.context import LaunchContext, current_context
 from launch_jobs.errors import LaunchError
+from launch_jobs.graph import stand_in
 from launch_jobs.job import JobVersion, Overrides
+from launch_jobs.keywords import Keywords, submission_of
 from launch_jobs.preparation import Prepared, Resolved
-from launch_jobs.run import Outcome
-from launch_jobs.runs import OUTPUT_LOGGER
+from launch_jobs.registration import register
+from launch_jobs.run import Outcome, RunInfo
+from launch_jobs.runs import OUTPUT_LOGGER, show_run, wait_run
 from launch_jobs.settings import load_settings
-from launch_jobs.store.jobs import open_store
+from launch_jobs.store.jobs import JobStore
+from launch_jobs.submit import submit
+from launch_jobs.telling import name_run, told_building, told_running
+
+_NAME_LENGTH = 100
 
 
 def _context() -> LaunchContext:
     return current_context(flow_run.get_id(), load_settings)
+
+
+def _store() -> JobStore:
+    settings = load_settings()
+    offer_git_account(settings)
+    return configured_store(settings)
 
 
 def _output() -> Callable[[str], None]:
@@ -43,13 +63,18 @@ logging.getLogger("prefect.task_runs").addFilter(_one_line)
 @task(name="resolve_job", cache_policy=NO_CACHE, persist_result=False)
 async def resolve_job(job: str, overrides: Overrides) -> Resolved:
     """Find the job, check its parameters again, and render the queue's configuration."""
-    return await preparation.resolve(_context(), job, overrides)
+    context = _context()
+    resolved = await preparation.resolve(context, job, overrides)
+    await name_run(resolved.version, context.queue)
+    return resolved
 
 
 @task(name="build_image", cache_policy=NO_CACHE, persist_result=False)
 async def build_image(resolved: Resolved) -> Prepared:
     """Build the job's image (Docker) or environment (process), or find it built."""
-    return await preparation.prepare(_context(), resolved, get_run_logger().info)
+    context = _context()
+    async with told_building(resolved, container=context.kind == "docker") as say:
+        return await preparation.prepare(context, resolved, say)
 
 
 @task(name="execute_job", cache_policy=NO_CACHE, persist_result=False)
@@ -59,12 +84,84 @@ async def execute_job(resolved: Resolved, prepared: Prepared) -> Outcome:
     Raises:
         RunEnded: the program did not end with exit code 0; so the task fails in the graph, too.
     """
-    return execution.completed(await execution.execute(_context(), resolved, prepared, _output()))
+    context = _context()
+    async with told_running(context), card_shown(context, resolved, prepared):
+        outcome = await execution.execute(context, resolved, prepared, _output())
+    await show_results(context, resolved.version, outcome)
+    return execution.completed(outcome)
 
 
 @task(name="capture_source", cache_policy=NO_CACHE, persist_result=False)
-def capture_source(source: str, entrypoint: list[str], name: str | None, ref: str | None) -> JobVersion:
+async def capture_source(
+    source: str, entrypoint: list[str], name: str | None = None, ref: str | None = None
+) -> JobVersion:
     """Capture a git repository (URL or path) as a job version, without running it."""
     from launch_jobs.capture import capture_git
 
-    return capture_git(source, entrypoint, store=open_store(load_settings().store_url), name=name, ref=ref)
+    def capture() -> JobVersion:
+        return capture_git(source, entrypoint, store=_store(), name=name, ref=ref)
+
+    # In a thread, for an agent's other runs go on in this loop.
+    return await asyncio.to_thread(capture)
+
+
+@task(name="register_job", cache_policy=NO_CACHE, persist_result=False)
+async def register_job(version: JobVersion, queue: str) -> None:
+    """Give a job its own deployment, with its parameter form, on its default queue."""
+    await register(version, queue, await asyncio.to_thread(_store))
+
+
+def _named(name: Callable[[Mapping[str, object]], str]) -> TaskRunNameCallbackWithParameters:
+    """A function of a task's parameters as Prefect takes it: its type asks for a class, itself it takes a function."""
+    return cast("TaskRunNameCallbackWithParameters", name)
+
+
+def _capture_name(parameters: Mapping[str, object]) -> str:
+    program, *words = cast("list[str]", parameters["entrypoint"])
+    return " ".join(["capture", Path(program).name, *words])[:_NAME_LENGTH]
+
+
+@task(name="capture_folder", task_run_name=_named(_capture_name), cache_policy=NO_CACHE, persist_result=False)
+def capture_folder(folder: str | Path, entrypoint: list[str], name: str | None = None) -> JobVersion:
+    """Capture a folder as a job version, without running it: its git work tree if it is in one, else its files."""
+    from launch_jobs import capture
+
+    return capture.capture_folder(folder, entrypoint, store=_store(), name=name)
+
+
+def _run_name(parameters: Mapping[str, object]) -> str:
+    """`train:v0 --lr=0.1`: what tells the runs of one flow apart."""
+    job, keywords = parameters["job"], cast("Keywords", parameters["keywords"])
+    label = job.label if isinstance(job, JobVersion) else str(job)
+    given = (f"{name}={value}" for name, value in (keywords.get("parameters") or {}).items())
+    return " ".join([label, *given, *(keywords.get("args") or ())])[:_NAME_LENGTH]
+
+
+@task(name="submit_job", task_run_name=_named(_run_name), cache_policy=NO_CACHE, persist_result=False)
+def submit_job(job: str | JobVersion, **keywords: Unpack[Keywords]) -> RunInfo:
+    """Put a job on a launch queue and go on; see `Keywords` for what a run can be told."""
+    return wait_for(_submit(job, keywords))
+
+
+@task(name="run_job", task_run_name=_named(_run_name), cache_policy=NO_CACHE, persist_result=False)
+def run_job(job: str | JobVersion, **keywords: Unpack[Keywords]) -> RunInfo:
+    """Put a job on a launch queue and wait until it has run; see `Keywords` for what a run can be told.
+
+    Raises:
+        RunFailed: it did not complete; so the task fails in the graph, too.
+    """
+    return wait_for(_run(job, keywords)).completed()
+
+
+async def _run(job: str | JobVersion, keywords: Keywords) -> RunInfo:
+    info = await _submit(job, keywords)
+    return await wait_run(info.id, _store())
+
+
+async def _submit(job: str | JobVersion, keywords: Keywords) -> RunInfo:
+    label = job.label if isinstance(job, JobVersion) else job
+    parent = await stand_in(f"{label} on a launch queue")
+    store = await asyncio.to_thread(_store)
+    run = await submit(submission_of(job, keywords, parent=parent), store)
+    get_run_logger().info("Run %s (%s) is on its queue", run.name, run.id)
+    return await show_run(str(run.id), store)

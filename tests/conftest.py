@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ("infrastructure.plugin",)
+pytest_plugins = ("infrastructure.plugin", "infrastructure.registry")
 
 
 @pytest.fixture(scope="session")

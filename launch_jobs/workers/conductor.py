@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect import State
@@ -17,12 +19,14 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
+from prefect.filesystems import LocalFileSystem
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.logging import get_logger
 from prefect.states import Cancelled, Crashed, Failed
 
-from launch_jobs.client import translated_errors
+from launch_jobs.client import FLOW_LABEL, translated_errors
+from launch_jobs.configured import configured_store
 from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
 from launch_jobs.docker_access import DockerAccess, docker_access
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
@@ -30,7 +34,7 @@ from launch_jobs.execution import end_cancelled
 from launch_jobs.job import JsonObject
 from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import Place
-from launch_jobs.store.jobs import open_store
+from launch_jobs.workers.prefect_internals import FlowClient
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -94,7 +98,7 @@ class Conductor:
             await client.update_flow_run_labels(run.id, {**labels})
 
         target, access = await self._reach()
-        store = open_store(self._settings.store_url)
+        store = await asyncio.to_thread(configured_store, self._settings)
         enter_context(
             LaunchContext(
                 run=str(run.id),
@@ -114,17 +118,21 @@ class Conductor:
                 cancelled=cancelled,
             )
         )
-        flow = self._load(entrypoint)
+        flow = await self._load(entrypoint)
         # Without its deployment id the engine starts no suspension observer (DESIGN 8.21), the largest cost of a run.
-        running = run_flow(flow, flow_run=run.model_copy(update={"deployment_id": None}), return_type="state")
-        # A synchronous flow has run to its end by now; it belongs to a thread, see `_load`.
-        await cast("Coroutine[object, object, object]", running)
+        engaged = run.model_copy(update={"deployment_id": None})
+        with known_to(client, engaged, deployment=run.deployment_id):
+            running = run_flow(flow, flow_run=engaged, return_type="state")
+            # A synchronous flow has run to its end by now; it belongs to a thread, see `_load`.
+            await cast("Coroutine[object, object, object]", running)
 
     async def _deployed(self, client: PrefectClient, run: FlowRun, *, adopted: bool) -> tuple[str, JsonObject]:
-        """Entrypoint and default job variables of the run's deployment.
+        """Entrypoint and default job variables of the run's deployment; a run that `submit` made carries them.
 
         A deployment that was deleted meanwhile ends a run that has not started; one whose attempt is there goes on.
         """
+        if FLOW_LABEL in run.labels:
+            return str(run.labels[FLOW_LABEL]), {}
         try:
             deployment = await client.read_deployment(cast("UUID", run.deployment_id))
         except ObjectNotFound as error:
@@ -137,23 +145,25 @@ class Conductor:
         """The attempt to make or adopt: a run that was scheduled again after a recorded end makes the next one.
 
         An adopted run whose last attempt has ended waits either for that end to be told, or, scheduled again since, for
-        its next attempt: each told end is one final state in its history.
+        its next attempt: see `told_ends`.
         """
         last = int(str(run.labels.get("launch.attempt", 0)))
-        store = open_store(self._settings.store_url)
+        store = await asyncio.to_thread(configured_store, self._settings)
         if last == 0 or await asyncio.to_thread(store.outcome, str(run.id), last) is None:
             return max(last, 1)
         if not adopted:
             return last + 1
-        told = [state for state in await client.read_flow_run_states(run.id) if state.is_final()]
-        return last + 1 if len(told) >= last else last
+        return last + 1 if told_ends(await client.read_flow_run_states(run.id)) >= last else last
 
-    def _load(self, entrypoint: str) -> Flow[..., Any]:
+    async def _load(self, entrypoint: str) -> Flow[..., Any]:
         """An operator-owned flow of the agent's own project; code fetched for a run is never loaded here."""
         if not entrypoint.startswith(_OWN_FLOWS):
             raise Refused(f"An agent runs only its own project's flows, not {entrypoint!r}", do="Use a Prefect worker")
         if entrypoint not in self._flows:
-            self._flows[entrypoint] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+            flow = await asyncio.to_thread(load_flow_from_entrypoint, entrypoint, use_placeholder_flow=False)
+            # Our flows persist no result; else the engine would ask the server, for every run, where to.
+            flow.result_storage = flow.result_storage or LocalFileSystem(basepath=str(self._settings.home / "results"))
+            self._flows[entrypoint] = flow
         return self._flows[entrypoint]
 
     async def _close_task_runs(self, client: PrefectClient, run: UUID) -> None:
@@ -171,7 +181,7 @@ class Conductor:
         try:
             where = run.labels.get("launch.place")
             if where is not None:
-                store = open_store(self._settings.store_url)
+                store = await asyncio.to_thread(configured_store, self._settings)
                 attempt = int(str(run.labels["launch.attempt"]))
                 target, _ = await self._reach()
                 await end_cancelled(store, target, Place.parse(str(where)), run=str(run.id), attempt=attempt)
@@ -189,3 +199,35 @@ class Conductor:
 
 def _failed(error: LaunchError) -> State[Any]:  # as above
     return Failed(message=str(error))
+
+
+def told_ends(states: list[State[Any]]) -> int:  # as above
+    """How many attempts' ends a run's history tells. Pure.
+
+    Each is a final state, or AwaitingRetry where retries were left. After a final state AwaitingRetry tells no end:
+    somebody put the run back on its queue.
+    """
+    ends, was_final = 0, False
+    for state in states:
+        ends += state.is_final() or (state.name == "AwaitingRetry" and not was_final)
+        was_final = state.is_final()
+    return ends
+
+
+@contextmanager
+def known_to(client: PrefectClient, engaged: FlowRun, *, deployment: UUID | None) -> Generator[None]:
+    """Spare the engine from reading a run anew whose change it has just been told."""
+    if not isinstance(client, FlowClient):
+        yield
+        return
+
+    def now() -> FlowRun:
+        started = engaged.start_time or datetime.now(UTC)
+        counted = {"run_count": engaged.run_count + 1, "start_time": started}
+        return engaged.model_copy(update={**counted, "deployment_id": deployment})
+
+    client.runs[engaged.id] = now
+    try:
+        yield
+    finally:
+        client.runs.pop(engaged.id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import uuid
 from pathlib import Path
 
@@ -43,3 +44,21 @@ def _home_identity(home: Path) -> str:
         if not path.exists():
             path.write_text(uuid.uuid4().hex)
         return path.read_text()
+
+
+def identity_of(home: Path) -> str | None:
+    """The identity that agents of a home claim with; None where no agent ever ran."""
+    path = home / "agent-id"
+    return path.read_text() if path.exists() else None
+
+
+def is_worked_on(home: Path, run: str) -> bool:
+    """Whether a living agent of this home has a run; asked without becoming its owner."""
+    try:
+        with (home / "owned" / f"{run}.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import prefect.task_engine as engine
+from prefect.client.orchestration import PrefectClient
+from prefect.context import AsyncClientContext, SyncClientContext
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
+from typing_extensions import override
 
 if TYPE_CHECKING:
+    import httpx
+    from prefect.client.schemas.objects import FlowRun, State, TaskRun
+    from prefect.events import Event
     from prefect.workers.base import BaseWorker
 
 
@@ -26,3 +38,80 @@ def run_limit(worker: BaseWorker[Any, Any, Any]) -> int | None:
 def has_pool(worker: BaseWorker[Any, Any, Any]) -> bool:
     """Whether the worker has read its work pool from the server yet."""
     return worker._work_pool is not None  # pyright: ignore[reportPrivateUsage]
+
+
+class FlowClient(PrefectClient):
+    """The client of all launch flows of an agent. It spares the server what the engine asks, and we know already.
+
+    Attributes:
+        runs: the runs in the engine, as they are now: it reads each once when it has set it running.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            PREFECT_API_URL.value() or "",
+            auth_string=PREFECT_API_AUTH_STRING.value(),  # pyright: ignore[reportArgumentType] - as `get_client` does
+            api_key=PREFECT_API_KEY.value(),
+        )
+        self.runs: dict[UUID, Callable[[], FlowRun]] = {}
+
+    @override
+    async def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
+        known = self.runs.pop(flow_run_id, None)
+        return known() if known else await super().read_flow_run(flow_run_id)
+
+    @override
+    async def update_flow_run(self, flow_run_id: UUID, **changes: Any) -> httpx.Response | None:  # pyright: ignore[reportIncompatibleMethodOverride] - the engine's own calls name each
+        if changes.keys() == {"flow_version", "empirical_policy"}:
+            return None  # the engine says that our flow has no retries of Prefect's
+        return await super().update_flow_run(flow_run_id, **changes)
+
+
+async def enter_client_context() -> tuple[AsyncClientContext, SyncClientContext]:
+    """Open a `FlowClient`, and make it what `get_client` gives in the current context.
+
+    Beside it a synchronous client, which the engine takes for each run and does not use. Whoever enters keeps what is
+    returned for as long as they are needed; an agent does so to its end.
+    """
+    context = AsyncClientContext()
+    context.client = FlowClient()
+    await context.__aenter__()
+    # The version of the server is asked for once a process, above; this opens no connection.
+    beside = SyncClientContext()
+    beside.__enter__()
+    return context, beside
+
+
+def emit_fewer_task_events(moment_s: float = 1.0) -> None:
+    """Let task runs tell the server only what somebody can see: each state costs it as much CPU as a call.
+
+    Never that a task is about to start, and that it runs only if it does so for longer than a moment. Its end always,
+    with which the server learns all the rest (when it started, for how long it ran).
+    """
+    emit = engine.emit_task_run_state_change_event  # pyright: ignore[reportPrivateImportUsage]
+    if getattr(emit, "is_ours", False):
+        return
+    waiting: dict[UUID, asyncio.TimerHandle] = {}
+
+    def emit_what_is_seen(
+        task_run: TaskRun, initial_state: State[Any] | None, validated_state: State[Any], follows: Event | None = None
+    ) -> Event | None:
+        if initial_state is None and validated_state.is_pending():
+            return None
+        if (timer := waiting.pop(task_run.id, None)) is not None:
+            timer.cancel()
+        if validated_state.is_running() and (loop := _running_loop()):
+            at = loop.call_later(moment_s, emit, task_run, initial_state, validated_state)
+            waiting[task_run.id] = at
+            return None
+        return emit(task_run, initial_state, validated_state, follows)
+
+    emit_what_is_seen.is_ours = True  # pyright: ignore[reportFunctionMemberAccess] - a mark for the second worker
+    engine.emit_task_run_state_change_event = emit_what_is_seen  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

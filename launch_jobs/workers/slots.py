@@ -10,6 +10,11 @@ class Slots:
         self.limit = limit
         self.used = 0
 
+    def restrict(self, limit: int | None) -> None:
+        """Set a further limit; the smallest counts."""
+        limits = [one for one in (self.limit, limit) if one is not None]
+        self.limit = min(limits, default=None)
+
     @property
     def free(self) -> bool:
         """Whether one more run may be claimed."""

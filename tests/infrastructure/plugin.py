@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
+import uuid
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from filelock import FileLock
 
 from launch_jobs import engine
 from launch_jobs.errors import LaunchError
 from launch_jobs.local.connection import Connection, client_environment
 from launch_jobs.local.lifecycle import down, up
 from launch_jobs.settings import LaunchSettings
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 BASE_IMAGE = "launch-jobs-base:bookworm"
 """Made by scripts/docker-base."""
@@ -74,6 +84,76 @@ def connected(prefect_server: Connection, monkeypatch: pytest.MonkeyPatch) -> Ge
         yield prefect_server
 
 
+@dataclass(frozen=True)
+class Bucket:
+    """An S3 bucket of one test's own.
+
+    Attributes:
+        endpoint: URL of the server.
+        name: of the bucket.
+        client: boto3's, to look behind the store's back.
+    """
+
+    endpoint: str
+    name: str
+    client: S3Client
+
+    @property
+    def url(self) -> str:
+        """URL of a job store in it."""
+        return f"s3://{self.name}/store"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> str:
+    """URL of a running S3 server (moto's), one for all test processes."""
+    shared = Path(os.environ[_SHARED])
+    address = shared / "s3-address"
+    with FileLock(shared / "s3-lock"):
+        if not address.exists():
+            command = [sys.executable, str(Path(__file__).with_name("s3_server.py")), str(address)]
+            with (shared / "s3-log").open("wb") as log:
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            (shared / "s3-pid").write_text(str(process.pid))
+            deadline = time.monotonic() + 60
+            while not address.exists():
+                assert process.poll() is None and time.monotonic() < deadline, (shared / "s3-log").read_text()
+                time.sleep(0.05)
+            process.returncode = 0  # it outlives this test process: `pytest_unconfigure` ends it
+    return address.read_text()
+
+
+_ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: str) -> Generator[S3Client]:
+    """A client of the S3 server that no test's environment changes."""
+    import boto3
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _ACCOUNT.items():
+            patch.setenv(name, value)
+        client = boto3.Session().client("s3", endpoint_url=s3_server)  # pyright: ignore[reportUnknownMemberType] # stubs of other services
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def s3(s3_server: str, s3_client: S3Client, monkeypatch: pytest.MonkeyPatch) -> Generator[Bucket]:
+    """An empty bucket, and an environment in which boto3 (ours, too) finds it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in (_ACCOUNT | {"AWS_ENDPOINT_URL_S3": s3_server, "AWS_EC2_METADATA_DISABLED": "true"}).items():
+        monkeypatch.setenv(name, value)
+    bucket = Bucket(s3_server, f"bucket-{uuid.uuid4().hex[:12]}", s3_client)
+    s3_client.create_bucket(Bucket=bucket.name)
+    yield bucket
+    for page in s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name):
+        for found in page.get("Contents", []):
+            s3_client.delete_object(Bucket=bucket.name, Key=found.get("Key", ""))
+
+
 def _shared_settings(shared: Path) -> LaunchSettings:
     return LaunchSettings(home=shared / "home", port=0)
 
@@ -93,6 +173,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _is_worker(config) or _SHARED not in os.environ:
         return
     shared = Path(os.environ.pop(_SHARED))
+    if (shared / "s3-pid").exists():
+        os.kill(int((shared / "s3-pid").read_text()), signal.SIGKILL)
     down(_shared_settings(shared), say=print)
     shutil.rmtree(shared)
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from prefect import task_engine
 from prefect.cli import worker as stock_command
-from prefect.client.orchestration import PrefectClient
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogWorker
+from prefect.states import Completed, Failed, Pending, Running
 from prefect.workers.base import BaseWorker
 
+from launch_jobs.local.connection import Connection
 from launch_jobs.workers import DockerWorker, ProcessWorker
 from launch_jobs.workers import prefect_internals as internals
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -67,3 +77,65 @@ def test_the_engine_and_the_client_take_what_we_pass() -> None:
     assert {"method", "path", "path_params"} <= set(inspect.signature(PrefectClient.request).parameters)
     assert "timeout" in inspect.signature(APILogWorker.drain_all).parameters
     assert inspect.iscoroutinefunction(PrefectClient.update_flow_run_labels)
+
+
+async def test_the_engine_finds_the_client_of_the_flow_thread(connected: Connection) -> None:
+    """`get_client` gives the client of the context that was entered, to what is called in it."""
+    del connected
+
+    async def entered() -> bool:
+        opened, beside = await internals.enter_client_context()
+        async with get_client() as client, get_client() as again:
+            same = client is again and get_client(sync_client=True) is get_client(sync_client=True)
+        beside.__exit__(None, None, None)
+        await opened.__aexit__(None, None, None)
+        return same and isinstance(client, internals.FlowClient)
+
+    assert await asyncio.ensure_future(entered())
+
+
+async def test_what_is_known_of_a_run_is_not_asked_for(connected: Connection) -> None:
+    """A run that was made known is read once without the server, and then from it; it has no answer for this one."""
+    del connected
+    known = FlowRun(flow_id=uuid4())
+    async with internals.FlowClient() as client:
+        client.runs[known.id] = lambda: known
+        assert await client.read_flow_run(known.id) is known
+        with pytest.raises(ObjectNotFound):
+            await client.read_flow_run(known.id)
+        assert await client.update_flow_run(known.id, flow_version="1", empirical_policy=known.empirical_policy) is None
+        with pytest.raises(PrefectHTTPStatusError):
+            await client.update_flow_run(known.id, name="other")
+
+
+async def test_a_task_tells_its_end_and_that_it_runs_only_if_it_does_so_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine's events go through our filter, which keeps the end of each task and the start of a long one."""
+    told: list[str] = []
+    late = asyncio.Event()
+
+    def tell(task_run: TaskRun, _: object, state: State[Any], follows: object = None) -> None:
+        told.append(f"{task_run.name} {state.name}")
+        if state.is_running():
+            late.set()
+
+    monkeypatch.setattr(task_engine, "emit_task_run_state_change_event", tell)
+    internals.emit_fewer_task_events(moment_s=0.05)
+    internals.emit_fewer_task_events()
+    emit = vars(task_engine)["emit_task_run_state_change_event"]
+    short, long = (TaskRun(flow_run_id=None, task_key="t", dynamic_key="0", name=name) for name in ("short", "long"))
+    for run in (short, long):
+        emit(run, None, Pending())
+        emit(run, Pending(), Running())
+    emit(short, Running(), Completed())
+    await asyncio.wait_for(late.wait(), 10)
+    emit(long, Running(), Failed())
+    assert told == ["short Completed", "long Running", "long Failed"]
+
+
+def test_the_engine_calls_what_we_replace() -> None:
+    """The task engine tells a task's states by this function of its own module, positional or by these names."""
+    source = inspect.getsource(task_engine.AsyncTaskRunEngine)
+    assert source.count("emit_task_run_state_change_event(") == 2
+    assert all(f"{name}=" in source for name in ("task_run", "initial_state", "validated_state", "follows"))

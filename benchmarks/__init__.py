@@ -1,0 +1,1 @@
+"""Measurements, each a package with `python -m benchmarks.<name> [--json]`; `make bench` runs all."""

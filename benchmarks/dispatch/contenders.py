@@ -1,0 +1,92 @@
+"""Those who are compared: each submits one no-op run, and says which agent serves its queue."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from prefect import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect_docker.worker import DockerWorker
+
+from benchmarks.dispatch.stage import BASE_IMAGE, STOCK_IMAGE, Stage
+from launch_jobs.job import Entrypoint, ImageSource, Job, Origin
+from launch_jobs.queue import create_queue
+from launch_jobs.store.jobs import open_store
+from launch_jobs.submit import Submission, submit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+NOOP = ("sh", "-c", 'echo "first-line $(date +%s.%N)"')
+"""The no-op job: says when its first line ran."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to run the no-op job through the server.
+
+    Attributes:
+        name: as in the results.
+        agent: the agent's command.
+        submit: enqueues one run; its id.
+        environment: what the agent gets on top.
+        steps: file into which the agent writes its loops' longest steps on SIGUSR1.
+    """
+
+    name: str
+    agent: list[str]
+    submit: Callable[[], Awaitable[UUID]]
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    steps: Path | None = None
+
+
+@asynccontextmanager
+async def stock(name: str, **environment: str) -> AsyncGenerator[Contender]:
+    """A stock prefect-docker worker: the flow runs in the container."""
+    pool = f"bench-{name}"
+    template = DockerWorker.get_default_base_job_template()
+    variables = {
+        "image": STOCK_IMAGE,
+        "image_pull_policy": "Never",
+        "network_mode": "host",  # so that the flow reaches a server on loopback
+        "auto_remove": True,
+    }
+    async with get_client() as client:
+        await client.create_work_pool(WorkPoolCreate(name=pool, type="docker", base_job_template=template))
+        flow = await client.create_flow_from_name("noop")
+        deployment = await client.create_deployment(
+            flow_id=flow,
+            name=pool,
+            work_pool_name=pool,
+            entrypoint="noop_flow.py:noop",
+            path="/opt/bench",
+            job_variables=variables,
+        )
+
+        async def enqueue() -> UUID:
+            return (await client.create_flow_run_from_deployment(deployment)).id
+
+        agent = [str(Path(sys.executable).parent / "prefect"), "worker", "start", "--pool", pool, "--type", "docker"]
+        yield Contender(name, agent, enqueue, environment)
+
+
+@asynccontextmanager
+async def ours(stage: Stage) -> AsyncGenerator[Contender]:
+    """Our agent on a docker queue: the flow runs in the agent, the container needs no Prefect."""
+    store, steps = open_store(stage.settings.store_url), stage.settings.home / "steps.json"
+    job = Job(source=ImageSource(reference=BASE_IMAGE), entrypoint=Entrypoint(argv=NOOP))
+    version = await asyncio.to_thread(store.add, "noop", job, Origin())
+    await create_queue("bench-ours", "docker")
+
+    async def enqueue() -> UUID:
+        return (await submit(Submission(job=version.reference, queue="bench-ours"), store)).id
+
+    agent = [sys.executable, "-m", "benchmarks.dispatch.agent", str(steps), "bench-ours"]
+    yield Contender("ours", agent, enqueue, steps=steps)
