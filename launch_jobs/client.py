@@ -91,6 +91,7 @@ async def at_once(client: PrefectClient, what: str, read: Callable[[], Coroutine
     if answer is None or loop.time() - asked > _MOMENT_S:
         answer = cast("Future[object]", asyncio.ensure_future(read()))
         shared.answers[what] = loop.time(), answer
+        answer.add_done_callback(lambda done: _forget_failure(shared, what, done))
     # Who is cancelled while waiting leaves the others their answer.
     return cast("T", await asyncio.shield(answer))
 
@@ -117,6 +118,12 @@ async def translated_errors() -> AsyncGenerator[None]:
         ) from error
     except PrefectException as error:
         raise BadInput(f"The Prefect server refuses: {error}") from error
+
+
+def _forget_failure(shared: _Shared, what: str, answer: Future[object]) -> None:
+    """What failed is asked again by the next one, and its error counts as seen."""
+    if (answer.cancelled() or answer.exception()) and shared.answers.get(what, (0.0, None))[1] is answer:
+        del shared.answers[what]
 
 
 def _from_status(error: httpx.HTTPStatusError) -> LaunchError:

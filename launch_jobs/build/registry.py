@@ -14,7 +14,7 @@ from typing import TypeVar
 from launch_jobs.build import BaseImage, Builder, BuildPlan, Log
 from launch_jobs.build.docker import lock_of
 from launch_jobs.build.plan import LABEL
-from launch_jobs.engine import Login, opened
+from launch_jobs.engine import EngineConflict, Login, errors, opened
 from launch_jobs.engine_images import ask_registry, inspect_image, pull_image, push_image
 from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
 from launch_jobs.names import Digest, ImageRef
@@ -219,6 +219,11 @@ class Registry:
                     f"The registry has another image as {self._where(wanted)}: {found.digest}, of {told or 'no plan'}",
                     do="Remove that tag from the registry, and ask who may push there",
                 )
+            before = inspect_image(engine, wanted.tag)
+            if image and before and before.id != image.id:
+                # Our own build of the plan gives way; without its name nobody would ever remove it.
+                with suppress(NotFound, EngineConflict), errors():
+                    engine.remove_image(wanted.tag)
             engine.tag(str(found), *wanted.tag.split(":"))
 
     @property

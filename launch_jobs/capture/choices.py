@@ -119,7 +119,7 @@ def check_schema(schema: object) -> JsonObject:
     known = cast("JsonObject", schema)
     try:
         canonical_json(known)
-        Draft202012Validator.check_schema(known, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        Draft202012Validator.check_schema(known)
     except SchemaError as error:
         raise BadInput(f"{_SCHEMA} is none: {_place(error.absolute_path)}: {error.message}", do="Mend it") from error
     except (ValueError, TypeError, RecursionError) as error:

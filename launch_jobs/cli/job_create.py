@@ -88,7 +88,10 @@ def create_code(path: Path, **given: Unpack[_Given]) -> None:
 @_source_options
 @json_option
 def create_git(repository: str, ref: str | None, **given: Unpack[_Given]) -> None:
-    """Make a job from a commit of a git repository; of a local one, with every uncommitted change."""
+    """Make a job from a commit of a git repository.
+
+    Of a local one, with every uncommitted change.
+    """
     from launch_jobs.capture.untracked import capture_git
 
     command, session = _needed_command(), local_session()
@@ -104,7 +107,10 @@ def create_git(repository: str, ref: str | None, **given: Unpack[_Given]) -> Non
 @_naming_options
 @json_option
 def create_image(reference: str, **given: Unpack[_Named]) -> None:
-    """Make a job from a ready image; without -- CMD it runs the image's own command."""
+    """Make a job from a ready image.
+
+    Without -- CMD it runs the image's own command.
+    """
     from launch_jobs.capture.image import capture_image
 
     command, session = dashed_command(), local_session()

@@ -127,7 +127,8 @@ def source_text(version: JobVersion) -> str:
     """A job's source in a few words."""
     source = version.job.source
     if source.type == "image":
-        return f"image {source.reference}"
+        bound = "" if source.digest else " (by its id, on the engine that has it only)"
+        return f"image {source.reference}{bound}"
     if source.type == "git":
         remote = f" of {version.origin.remote}" if version.origin.remote else ""
         return f"git {source.commit[:12]}{remote}" + (" + changes" if version.origin.patch else "")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KINDS = ("runs", "images", "venvs", "sources", "blobs")
+_KINDS = ("runs", "logs", "outputs", "images", "venvs", "sources", "blobs")
 
 
 class _Given(TypedDict):
@@ -50,23 +50,26 @@ def prune_command(dry_run: bool, yes: bool, as_json: bool, **given: Unpack[_Give
     """Remove what nobody needs any more.
 
     \b
-    KIND     what it is                                        unless told otherwise goes
-    runs     runs that are over, with outputs and logs          after 90d, but not the last 50
-    images   images built here for jobs and environments        14d after their last run
-    venvs    environments of process queues                     30d after their last run
-    sources  checkouts, folders and logs left by ended attempts after 1d
-    blobs    content of deleted jobs and of killed captures     after 7d, at least 1d
+    KIND     what it is                                unless told otherwise goes
+    runs     runs that are over, with all they left     after 90d, but not the last 50
+    logs     their logs alone                           over 5Gi, the oldest first
+    outputs  their outputs alone; metrics stay          over 50Gi, the oldest first
+    images   images built here                          14d after their last run; over 50Gi
+    venvs    environments of process queues             30d after their last run; over 20Gi
+    sources  checkouts and folders of ended attempts    after 1d
+    blobs    content of deleted jobs, killed captures   after 7d, at least 1d
 
     Job versions always stay, and whatever a queued or active run needs: its image, environment, datasets. An image
     that a container has stays, too. An option without KIND is for all kinds.
     """
     limits = _limits(given)
     session = server_session()
-    from launch_jobs.retention import plan
+    from launch_jobs.retention import plan, settled
     from launch_jobs.retention.shelves import look_around, shelf
 
     around = look_around(session.settings, session.store, strangers=given["strangers"])
     plans, unlooked = _each(list(limits), lambda kind: plan(shelf(kind, around), limits[kind], _now()))
+    plans = settled(plans)
     if not as_json:
         _print_plans(plans)
     if dry_run or not any(plan.going for plan in plans) or not _agreed(plans, yes):
@@ -185,7 +188,8 @@ def _finish(plans: list[Plan], gone: list[Item] | None, failed: dict[str, Unavai
         warn(f"{kind} not looked at: {error}")
     if failed:
         click.get_current_context().exit(Unavailable.exit_code)
-    next_command("launch list" if gone is not None else "the same without --dry-run")
+    waits = gone is None and any(plan.going for plan in plans)
+    next_command("the same without --dry-run" if waits else "launch list")
 
 
 def _document(plans: list[Plan], gone: list[Item], failed: dict[str, Unavailable]) -> dict[str, JsonValue]:

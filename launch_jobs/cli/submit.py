@@ -84,6 +84,11 @@ def submit_command(job: str | None, watch: bool, dry_run: bool, as_json: bool, *
         raise click.UsageError("Give either JOB or -- CMD ARG...", context)
     if watch and dry_run:
         raise click.UsageError("--watch and --dry-run exclude each other", context)
+    if command and given["parameters"]:
+        raise BadInput(
+            "-p cannot go with -- CMD: nobody knows the parameters of a program that was not run here",
+            do="Write them into CMD, or run it once with `launch run` and submit the job",
+        )
     session = server_session()
     submission = _submission(job or _capture(session, command or ()), given)
     if dry_run:

@@ -6,7 +6,7 @@ A shelf is one kind of things that pile up: it lists them, says which of them so
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -22,6 +22,8 @@ class Kind(StrEnum):
     """What `launch prune` knows to prune."""
 
     RUNS = "runs"
+    LOGS = "logs"
+    OUTPUTS = "outputs"
     IMAGES = "images"
     VENVS = "venvs"
     SOURCES = "sources"
@@ -37,11 +39,14 @@ class Limits(Frozen):
 
 
 _DAY = 86400.0
+_GIB = 1 << 30
 
 DEFAULTS: Mapping[Kind, Limits] = {
     Kind.RUNS: Limits(older_than_s=90 * _DAY, keep_last=50),
-    Kind.IMAGES: Limits(older_than_s=14 * _DAY),
-    Kind.VENVS: Limits(older_than_s=30 * _DAY),
+    Kind.LOGS: Limits(max_bytes=5 * _GIB),
+    Kind.OUTPUTS: Limits(max_bytes=50 * _GIB),
+    Kind.IMAGES: Limits(older_than_s=14 * _DAY, max_bytes=50 * _GIB),
+    Kind.VENVS: Limits(older_than_s=30 * _DAY, max_bytes=20 * _GIB),
     Kind.SOURCES: Limits(older_than_s=_DAY),
     Kind.BLOBS: Limits(older_than_s=7 * _DAY),
 }
@@ -140,6 +145,20 @@ def plan(shelf: Shelf, limits: Limits, now: datetime) -> Plan:
         kept_bytes=sum(item.bytes for item in items) - sum(item.bytes for item in going),
         needed=sum(bool(item.needed) for item in items),
     )
+
+
+def settled(plans: Iterable[Plan]) -> list[Plan]:
+    """Plans that count nothing twice: with a run its logs and outputs go. Pure."""
+    found = list(plans)
+    runs = {item.key for plan in found if plan.kind is Kind.RUNS for item in plan.going}
+
+    def settle(plan: Plan) -> Plan:
+        if plan.kind not in {Kind.LOGS, Kind.OUTPUTS}:
+            return plan
+        going = tuple(item for item in plan.going if item.key.partition("/")[0] not in runs)
+        return replace(plan, going=going)
+
+    return [settle(plan) for plan in found]
 
 
 def carry_out(plan: Plan, shelf: Shelf, say: Say) -> list[Item]:

@@ -12,7 +12,7 @@ from launch_jobs.retention import Kind, Shelf
 from launch_jobs.retention.engine import Images
 from launch_jobs.retention.home import Sources, Venvs
 from launch_jobs.retention.needs import Needs, read_needs
-from launch_jobs.retention.store import Blobs, Runs
+from launch_jobs.retention.store import Blobs, Left, Parts, Runs
 
 if TYPE_CHECKING:
     from launch_jobs.settings import LaunchSettings
@@ -47,8 +47,11 @@ def look_around(settings: LaunchSettings, store: JobStore, *, strangers: bool = 
 
 def shelf(kind: Kind, around: Surroundings) -> Shelf:
     """The shelf of a kind."""
+    left = Left(around.store, around.needs, strangers=around.strangers)
     make: dict[Kind, Callable[[], Shelf]] = {
-        Kind.RUNS: lambda: Runs(around.store, around.needs, strangers=around.strangers),
+        Kind.RUNS: lambda: Runs(left),
+        Kind.LOGS: lambda: Parts(kind, left),
+        Kind.OUTPUTS: lambda: Parts(kind, left),
         Kind.IMAGES: lambda: Images(wait_for(docker_access(around.settings)).base_url, around.needs),
         Kind.VENVS: lambda: Venvs(around.settings.home, around.needs.venvs(around.store, around.settings)),
         Kind.SOURCES: lambda: Sources(around.settings.home, around.needs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -23,49 +24,62 @@ _CAPTURE_TAKES = timedelta(days=1)
 """No capture takes longer: what is younger may be referred to soon."""
 
 
-class Runs:
-    """Runs that are over: record, outcomes, outputs and logs of a run go together.
+class Left:
+    """What runs left in the store, and who needs it.
 
     Args:
-        store: what they left.
+        store: has it.
         needs: the runs on the server.
-        strangers: also take runs that this server does not know; another one with this store may.
+        strangers: also let go what this server does not know the run of; another one with this store may.
     """
+
+    def __init__(self, store: JobStore, needs: Needs, *, strangers: bool) -> None:
+        self.store, self.needs, self._strangers = store, needs, strangers
+
+    def needed(self, run: str) -> str:
+        """Who needs what a run left; empty: nobody."""
+        known = self.needs.runs.get(run)
+        if known is None:
+            return "" if self._strangers else "another server, perhaps"
+        if known.over is None:
+            return "the run itself"
+        reader = self.needs.read.get(run)
+        return f"run {reader}, whose dataset it is" if reader else ""
+
+    def name(self, run: str) -> str:
+        """A run, for people."""
+        known = self.needs.runs.get(run)
+        return f"run {known.name}" if known else f"run {run} (not on this server)"
+
+
+class Runs:
+    """Runs that are over: record, outcomes, outputs and logs of a run go together."""
 
     kind = Kind.RUNS
 
-    def __init__(self, store: JobStore, needs: Needs, *, strangers: bool) -> None:
-        self._store, self._needs, self._strangers = store, needs, strangers
+    def __init__(self, left: Left) -> None:
+        self._left, self._store, self._needs = left, left.store, left.needs
 
     def items(self) -> list[Item]:
         """Every run that is over, and every one that is in the store only."""
-        usage = self._store.usage()
-        read = self._needs.read
-        known = [
-            Item(
-                kind=self.kind,
-                key=run.id,
-                name=f"run {run.name}",
-                bytes=usage[run.id].size if run.id in usage else 0,
-                used=run.over,
-                needed=f"run {read[run.id]}, whose dataset it is" if run.id in read else "",
-            )
-            for run in self._needs.runs.values()
-            if run.over
-        ]
-        strange = [
+        contents = self._store.contents()
+        sizes: Counter[str] = Counter()
+        used = {run.id: run.over for run in self._needs.runs.values() if run.over}
+        for content in contents:
+            sizes[content.run] += content.size
+            if content.run not in self._needs.runs:
+                used[content.run] = max(content.modified, used.get(content.run, content.modified))
+        return [
             Item(
                 kind=self.kind,
                 key=run,
-                name=f"run {run} (not on this server)",
-                bytes=left.size,
-                used=left.modified,
-                needed="" if self._strangers else "another server, perhaps",
+                name=self._left.name(run),
+                bytes=sizes[run],
+                used=moment,
+                needed=self._left.needed(run),
             )
-            for run, left in usage.items()
-            if run not in self._needs.runs
+            for run, moment in used.items()
         ]
-        return [*known, *strange]
 
     def remove(self, items: Sequence[Item]) -> Iterator[Item]:
         """Remove each from the server and then from the store: a kill in between leaves what the store alone has."""
@@ -95,6 +109,37 @@ async def _forget_artifacts(client: PrefectClient, run: UUID) -> None:
     for artifact in await client.read_artifacts(artifact_filter=of_run):
         with suppress(ObjectNotFound):
             await client.delete_artifact(artifact.id)
+
+
+class Parts:
+    """Logs, or outputs, of runs whose record, metrics and exit code stay."""
+
+    def __init__(self, kind: Kind, left: Left) -> None:
+        self.kind, self._left = kind, left
+        self._part = {Kind.LOGS: "log", Kind.OUTPUTS: "outputs"}[kind]
+
+    def items(self) -> list[Item]:
+        """One an attempt."""
+        return [
+            Item(
+                kind=self.kind,
+                key=f"{content.run}/{content.attempt}",
+                name=f"{content.part} of {self._left.name(content.run)}, attempt {content.attempt}",
+                bytes=content.size,
+                used=content.modified,
+                needed=self._left.needed(content.run),
+            )
+            for content in self._left.store.contents()
+            if content.part == self._part
+        ]
+
+    def remove(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Remove each; what is left says that it was pruned."""
+        store = self._left.store
+        for item in items:
+            run, _, attempt = item.key.partition("/")
+            (store.drop_log if self.kind is Kind.LOGS else store.drop_outputs)(run, int(attempt))
+            yield item
 
 
 class Blobs:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from launch_jobs.errors import BadInput
+from launch_jobs.errors import BadInput, NotFound, StoreError
 from launch_jobs.run import Outcome, OutputFile
-from launch_jobs.store import Objects, keys
+from launch_jobs.store import Entry, Objects, keys
 from launch_jobs.store.content import digest_file, fetch_file, put_file
 from launch_jobs.store.documents import LogDocument
 from launch_jobs.store.envelope import corrupt, seal, unseal
 from launch_jobs.store.pointers import get_or_none, point
 
 
-class Usage(NamedTuple):
-    """How much a run left, and when the last of it was written."""
+class Content(NamedTuple):
+    """One part of what an attempt left: how large it is, and when the last of it was written."""
 
+    run: str
+    attempt: int
+    part: Literal["log", "outputs", "outcome"]
     size: int
     modified: datetime
 
@@ -62,13 +65,20 @@ class AttemptResults:
     def get_output(self, run: str, attempt: int, file: OutputFile, into: Path) -> None:
         """Write one output to the file `into`, which appears only when its SHA-256 is right."""
         keys.check_output_path(file.path)
-        fetch_file(self._objects, keys.file(run, attempt, file.digest), file.digest, into)
+        try:
+            fetch_file(self._objects, keys.file(run, attempt, file.digest), file.digest, into)
+        except StoreError:
+            if get_or_none(self._objects, keys.dropped(run, attempt)) is None:
+                raise
+            raise NotFound(f"the outputs of run {run} were pruned", do="Run it again to have them") from None
 
     def put_log(self, run: str, attempt: int, path: Path) -> None:
         """Keep an attempt's whole output; a later call replaces it."""
         digest = digest_file(path)
         put_file(self._objects, keys.file(run, attempt, digest), path, digest)
-        point(self._objects, keys.log(run, attempt), LogDocument(digest=digest))
+        key, pointer = keys.log(run, attempt), LogDocument(digest=digest)
+        if not self._objects.put_if_absent(key, seal(key, pointer)):  # mostly there is none yet
+            point(self._objects, key, pointer)
 
     def get_log(self, run: str, attempt: int, into: Path) -> bool:
         """Write an attempt's output to `into`; False if none was kept."""
@@ -87,22 +97,55 @@ class AttemptResults:
             found.update(filter(None, map(keys.attempt_of, self._objects.keys(prefix))))
         yield from sorted(found)
 
-    def usage(self) -> dict[str, Usage]:
-        """What each run left, by its id: for deciding what is pruned."""
-        found: dict[str, Usage] = {}
-        for prefix in ("outcomes/", "logs/", "files/"):
-            for entry in self._objects.entries(prefix):
-                if of := keys.attempt_of(entry.key):
-                    size, modified = found.get(of[0], (0, entry.modified))
-                    found[of[0]] = Usage(size + entry.size, max(modified, entry.modified))
+    def contents(self) -> list[Content]:
+        """What each attempt left that is still there, for deciding what is pruned; attempts that run are among them."""
+        sizes: dict[tuple[str, int], dict[str, Entry]] = {}
+        for entry in self._objects.entries("files/"):
+            if of := keys.attempt_of(entry.key):
+                sizes.setdefault(of, {})[entry.key] = entry
+        found: list[Content] = []
+        for entry in self._objects.entries("logs/"):
+            of = keys.attempt_of(entry.key)
+            document = get_or_none(self._objects, entry.key) if of else None
+            if of and document is not None:
+                log = keys.file(*of, unseal(entry.key, document, LogDocument).digest)
+                kept = sizes.get(of, {}).pop(log, entry)
+                found.append(Content(*of, "log", kept.size, kept.modified))
+        for of, left in ((of, left) for of, left in sizes.items() if left):
+            size, newest = sum(entry.size for entry in left.values()), max(entry.modified for entry in left.values())
+            found.append(Content(*of, "outputs", size, newest))
+        for entry in self._objects.entries("outcomes/"):
+            if of := keys.attempt_of(entry.key):
+                found.append(Content(*of, "outcome", entry.size, entry.modified))
         return found
+
+    def drop_log(self, run: str, attempt: int) -> None:
+        """Remove an attempt's log, its pointer first; a log that is not there is no error."""
+        key = keys.log(run, attempt)
+        document = get_or_none(self._objects, key)
+        if document is None:
+            return
+        digest = unseal(key, document, LogDocument).digest
+        outcome = self.outcome(run, attempt)
+        self._objects.delete(key)
+        if outcome is None or all(file.digest != digest for file in outcome.outputs.files):
+            self._objects.delete(keys.file(run, attempt, digest))
+
+    def drop_outputs(self, run: str, attempt: int) -> None:
+        """Remove the content of an attempt's outputs; the outcome goes on naming them, and a mark says why not."""
+        self._objects.put_if_absent(keys.dropped(run, attempt), b"")
+        pointer = get_or_none(self._objects, keys.log(run, attempt))
+        log = unseal(keys.log(run, attempt), pointer, LogDocument).digest if pointer is not None else ""
+        for key in list(self._objects.keys(f"{keys.files(run)}{attempt}/")):
+            if not log or key != keys.file(run, attempt, log):
+                self._objects.delete(key)
 
     def delete_run(self, run: str) -> None:
         """Remove all that a run's attempts left: outcomes first, so that nothing ever points to what is gone.
 
         Deleting again ends what a killed deletion began; an unknown run is no error.
         """
-        for prefix in (keys.outcomes(run), keys.logs(run), keys.files(run)):
+        for prefix in (keys.outcomes(run), keys.logs(run), keys.files(run), keys.all_dropped(run)):
             for key in list(self._objects.keys(prefix)):
                 self._objects.delete(key)
 

@@ -137,9 +137,11 @@ class _Check:
         for digest in blobs_of(slot.version.origin):
             yield from self._need(keys.blob(digest), f"{slot.version.label} cannot be had without it")
         if entry.modified < self._now - _PUBLISHING:
-            yield from self._need(keys.alias(name, LATEST), f"nothing says which version of {name} is the latest")
             mark = keys.digest_mark(name, slot.digest, int(number))
-            for missing in self._need(mark, "finding the version by its digest is slower without"):
+            for missing in (
+                *self._need(keys.alias(name, LATEST), f"nothing says which version of {name} is the latest"),
+                *self._need(mark, "finding the version by its digest is slower without"),
+            ):
                 yield Finding(missing.key, missing.what, "Capture the same content again", "stray")
 
     def _lower(self, name: str, number: int) -> Iterator[Finding]:
@@ -190,14 +192,22 @@ class _Check:
 
     def _outcome(self, entry: Entry, run: str, attempt: str) -> Iterator[Finding]:
         outcome = read_outcome(entry.key, self._objects.get(entry.key))
+        missing: list[Finding] = []
         for file in outcome.outputs.files:
             why = f"output {file.path!r} of attempt {attempt} of run {run} is lost"
-            yield from self._need_file(entry.key, run, attempt, file.digest, why)
+            missing += self._need_file(entry.key, run, attempt, file.digest, why)
+        if missing and not self._is_there(keys.dropped(run, int(attempt))):  # else pruned
+            yield from missing
 
     def _log(self, entry: Entry, run: str, attempt: str) -> Iterator[Finding]:
         digest = unseal(entry.key, self._objects.get(entry.key), LogDocument).digest
         why = f"the log of attempt {attempt} of run {run} is lost"
         yield from self._need_file(entry.key, run, attempt, digest, why)
+
+    def _dropped(self, entry: Entry, _run: str, _attempt: str) -> Iterator[Finding]:
+        if entry.size:
+            raise corrupt(entry.key, "a mark is empty, and this is not")
+        yield from ()
 
     def _need_file(self, pointer: str, run: str, attempt: str, digest: Digest, why: str) -> Iterator[Finding]:
         for missing in self._need(keys.file(run, int(attempt), digest), why):
@@ -229,6 +239,7 @@ class _Check:
         (f"records/{_NAME}/v{_NUMBER}/{_NAME}", _record),
         (f"outcomes/{_NAME}/{_NUMBER}", _outcome),
         (f"logs/{_NAME}/{_NUMBER}", _log),
+        (f"dropped/{_NAME}/{_NUMBER}", _dropped),
     ]
     """Which objects there are; whatever is none of these is a stranger's."""
 

@@ -13,6 +13,9 @@ from launch_jobs.store.envelope import seal, unseal
 from launch_jobs.store.pointers import get_or_none, point
 from launch_jobs.store.versions import JobVersions
 
+_ABANDONED = timedelta(days=1)
+"""No upload takes longer: what was begun before has lost its writer."""
+
 
 def delete_version(versions: JobVersions, objects: Objects, name: str, number: int, *, drop_aliases: bool) -> None:
     """See `JobStore.delete_version`."""
@@ -36,11 +39,13 @@ def delete_job(versions: JobVersions, objects: Objects, name: str) -> None:
     numbers = versions.numbers(name)
     if not numbers:
         versions.resolve(JobRef(name))  # says what there is
-    for key in list(objects.keys(keys.aliases(name))):
-        objects.delete(key)
+    for alias in versions.aliases(name):
+        if alias != LATEST:
+            objects.delete(keys.alias(name, alias))
     for number in numbers:
-        _bury(objects, name, number)
         _move_latest(versions, objects, name, number)
+        _bury(objects, name, number)
+        _move_latest(versions, objects, name, number)  # whoever added the same content meanwhile
 
 
 def unreferenced(versions: JobVersions, objects: Objects, older_than: timedelta) -> Iterator[Entry]:
@@ -55,7 +60,7 @@ def unreferenced(versions: JobVersions, objects: Objects, older_than: timedelta)
 def sweep_blobs(versions: JobVersions, objects: Objects, older_than: timedelta) -> list[Entry]:
     """See `JobStore.sweep_blobs`."""
     before = datetime.now(UTC) - older_than
-    objects.unfinished(before, remove=True)
+    objects.unfinished(min(before, datetime.now(UTC) - _ABANDONED), remove=True)
     return [entry for entry in unreferenced(versions, objects, older_than) if objects.delete_older(entry.key, before)]
 
 

@@ -124,6 +124,16 @@ def log(run: str, attempt: int) -> str:
     return f"logs/{attempt_part(run, attempt)}"
 
 
+def dropped(run: str, attempt: int) -> str:
+    """Key of an empty object that says that an attempt's outputs were pruned, though its outcome still names them."""
+    return f"dropped/{attempt_part(run, attempt)}"
+
+
+def all_dropped(run: str) -> str:
+    """Prefix of a run's marks of that kind."""
+    return f"dropped/{check_name('run', run)}/"
+
+
 def attempt_part(run: str, attempt: int) -> str:
     """`<run>/<attempt>`, checked.
 

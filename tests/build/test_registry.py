@@ -19,7 +19,7 @@ from launch_jobs.build.docker import DockerBuilder
 from launch_jobs.build.plan import BuildOptions, plan
 from launch_jobs.build.registry import Registry, RegistryBuilder
 from launch_jobs.engine import Login, opened
-from launch_jobs.errors import BadInput, Refused, Unavailable
+from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
 from launch_jobs.job import CodeSource, Entrypoint, Job
 from launch_jobs.names import digest_of, sha256
 
@@ -159,13 +159,15 @@ async def test_an_image_built_before_the_queue_had_a_registry_is_pushed(shop: Sh
 
 
 async def test_agents_that_built_one_plan_apart_agree_on_one_image(shop: Shop) -> None:
-    """The second takes what the first has pushed, though it has built its own."""
+    """The second takes what the first has pushed, though it has built its own, which goes."""
     wanted = shop.plan()
     first = await shop.get(wanted)
     shop.forget()
     own = await shop.build_here(wanted)
     assert await shop.get(wanted) == first
     assert await DockerBuilder().find(wanted, shop.log.append) != own
+    with pytest.raises(NotFound), opened() as engine:
+        engine.inspect_image(own)
 
 
 async def test_callers_of_one_plan_push_once(shop: Shop) -> None:

@@ -75,7 +75,8 @@ def test_the_commands_of_the_design_are_there() -> None:
     """The walking road's commands, as DESIGN 9 names them."""
     road = {"up", "down", "env", "ui", "init", "run", "submit", "list", "show", "logs", "outputs", "cancel", "build"}
     queue = {("queue", verb) for verb in ("create", "list", "show", "pause", "resume", "delete")}
-    job = {("job", "list"), ("job", "show"), ("job", "checkout"), ("job", "create", "code"), ("job", "create", "git")}
+    verbs = ("list", "show", "diff", "checkout", "register", "alias", "delete", "export", "import")
+    job = {*(("job", verb) for verb in verbs), *(("job", "create", kind) for kind in ("git", "code", "image"))}
     assert {(name,) for name in (*road, "agent", "doctor")} | queue | job <= set(COMMANDS)
 
 

@@ -21,12 +21,12 @@ def _run(state: RunState, name: str = "", reason: str | None = None) -> RunInfo:
 
 
 WAITING = [
-    (Line(paused="the queue gpu", agents=AGENT), Cause.PAUSED, "the queue gpu is paused"),
+    (Line(paused="the queue", agents=AGENT), Cause.PAUSED, "Position 1 of 1 in gpu: the queue is paused"),
     (Line(paused="its priority low"), Cause.PAUSED, "its priority low is paused"),
-    (Line(position=2, waiting=3), Cause.NO_AGENT, "position 2 of 3 in gpu: no agent of gpu is online"),
+    (Line(position=2, waiting=3), Cause.NO_AGENT, "Position 2 of 3 in gpu: no agent is online"),
     (Line(limit=2, active=2, agents=AGENT), Cause.LIMIT, "limit is reached (2 of 2 runs)"),
-    (Line(limit=2, active=1, agents=AGENT), Cause.POSITION, "position 1 of 1 in gpu: the next agent"),
-    (Line(position=3, waiting=7, agents=AGENT), Cause.POSITION, "position 3 of 7 in gpu: runs before it"),
+    (Line(limit=2, active=1, agents=AGENT), Cause.POSITION, "Position 1 of 1 in gpu: the next free agent"),
+    (Line(position=3, waiting=7, agents=AGENT), Cause.POSITION, "Position 3 of 7 in gpu: runs before it"),
 ]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from launch_jobs.context import LaunchContext
 from launch_jobs.datasets import fetch_datasets, find_datasets
 from launch_jobs.errors import BadInput, NotFound, StoreError
@@ -15,7 +17,7 @@ from launch_jobs.preparation import Prepared, Resolved, RunCancelled, render, re
 from launch_jobs.run import Outcome, OutputFile, Outputs, OutputsUrl, Reason, RunState
 from launch_jobs.settings import LaunchSettings
 from launch_jobs.store.jobs import JobStore
-from launch_jobs.targets.configuration import DockerConfiguration
+from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.testing import MemoryObjects, MemoryProcess, MemoryTarget
 
@@ -197,10 +199,16 @@ async def test_a_damaged_dataset_starts_nothing(context: LaunchContext) -> None:
     assert not staging_folder(context).exists()
 
 
-async def test_a_cancelled_run_leaves_no_container_waiting_for_its_datasets(context: LaunchContext) -> None:
-    """Cancelled before its datasets are there, a run ends as cancelled, and nothing is started or left."""
-    resolved = await _resolved(context, f"outputs://{EARLIER}/1")
-    context.cancelled.set()
+async def test_a_run_cancelled_before_its_datasets_are_there_leaves_nothing(
+    context: LaunchContext, tmp_path: Path
+) -> None:
+    """It ends as cancelled; nothing is started, and its checkout is gone."""
+    here = replace(context, kind="process", template=base_job_template(ProcessConfiguration))
+    resolved = await _resolved(here, f"outputs://{EARLIER}/1")
+    here.cancelled.set()
+    checkout = tmp_path / "sources"
+    checkout.mkdir()
     with pytest.raises(RunCancelled):
-        await execute(context, resolved, PREPARED, lambda _: None)
-    assert await context.target.status(await context.target.place("lj-0123-a1")) is None
+        await execute(here, resolved, Prepared(image="", root=str(checkout)), lambda _: None)
+    assert await here.target.status(await here.target.place("lj-0123-a1")) is None
+    assert not checkout.exists()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,8 @@ class Terminal:
 
     def __init__(self, road: Road, *arguments: str) -> None:
         self._end, theirs = pty.openpty()
+        # Started in the background, as in CI, we may ignore Ctrl-C; a user's shell does not hand that on.
+        ours = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             command(*arguments),
             cwd=road.home,
@@ -72,9 +75,20 @@ class Terminal:
             stderr=theirs,
             start_new_session=True,
         )
+        signal.signal(signal.SIGINT, ours)
         os.close(theirs)
         os.set_blocking(self._end, False)
         self.seen = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing of it survives a test."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._end)
 
     def until(self, what: Callable[[str], object]) -> str:
         """Read what is on the screen until something holds of it."""
@@ -84,11 +98,14 @@ class Terminal:
             self._read()
         return self.seen
 
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._end, text.encode())
+
     def end(self) -> int:
         """Read to the end; the exit code."""
         self.until(lambda _: self.process.poll() is not None)
         self._read()
-        os.close(self._end)
         return self.process.returncode
 
     def _read(self) -> None:

@@ -1,5 +1,5 @@
 """Gives the road's fixtures to its tests; the classes are imported by name from `walking`."""
 
-from walking import road, settings_here
+from walking import road, settings_here, two_machines
 
-__all__ = ["road", "settings_here"]
+__all__ = ["road", "settings_here", "two_machines"]

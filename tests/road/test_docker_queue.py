@@ -28,6 +28,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker")]
 
 
 @pytest.fixture
+def road(two_machines: Road) -> Road:
+    """Every test of this module captures and submits on one machine, and executes on another."""
+    return two_machines
+
+
+@pytest.fixture
 def docker(road: Road, docker_base: str, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Agents of the test build on the base image; the images of its own jobs are gone after it."""
     monkeypatch.setenv("LAUNCH_JOBS_BASE_IMAGE", docker_base)

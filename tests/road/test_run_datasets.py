@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,15 @@ async def test_a_plain_script_needs_nothing_but_its_home(road: Road, shell: Proj
     (shell.folder / "read.sh").write_text("cat $LAUNCH_DATASET_ALL/b.txt $LAUNCH_DATASET_ONE\n")
     said = shell.call("python", "-c", SCRIPT, str(shell.folder), queue)
     assert said.split() == ["completed", "{'loss':", "2}", "b", "weights"]
+
+
+@pytest.mark.parametrize("first", ["launch_jobs.submit", "launch_jobs.tasks", "launch_jobs"])
+def test_every_name_of_the_package_stays_what_it_is(first: str) -> None:
+    """Whatever was imported before, `launch_jobs.submit` is the function, not the module of that name."""
+    told = "import launch_jobs as lj; print(*[type(getattr(lj, name)).__name__ for name in lj.__all__])"
+    command = [sys.executable, "-c", f"import {first}; {told}; {told}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert set(said.split()) == {"function", "type"}
 
 
 def test_a_wrong_keyword_is_told_in_one_line() -> None:

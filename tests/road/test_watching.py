@@ -56,7 +56,7 @@ async def test_the_output_comes_while_the_program_runs(road: Road, gate: Path) -
     assert rest.startswith(b"end\n")
     assert b"0.25" in rest and b"metrics.json" in rest
     told = [line for line in phases.decode().splitlines() if line.startswith(f"live-{queue} · ")]
-    assert f"Queued at position 1 of 1 in {queue}" in told[0]
+    assert f"Position 1 of 1 in {queue}" in told[0]
     assert "Completed: Exited with code 0" in told[-1]
     assert len(set(told)) == len(told)
 
@@ -65,16 +65,16 @@ async def test_on_a_terminal_one_line_changes_and_results_follow(road: Road, gat
     """The live line stays on one row of 80 columns; the output is above it; metrics and outputs come last."""
     queue = await road.queue("process")
     job = road.job(GATE)
-    screen = Terminal(road, "submit", job.reference, "-q", queue, "--arg", str(gate), "--name", "t", "--watch")
-    await asyncio.to_thread(screen.until, lambda seen: "position 1 of 1" in seen)
-    road.agent("-q", queue)
-    await asyncio.to_thread(screen.until, lambda seen: "begun\n" in seen)
-    open_gate(gate)
-    assert await asyncio.to_thread(screen.end) == 0
-    rows = [row for part in screen.seen.split("\n") for row in _redrawn(part)]
-    assert max(len(row) for row in rows if " · " in row) <= 80
-    assert screen.seen.index("begun") < screen.seen.index("metric") < screen.seen.index("metrics.json")
-    assert "next: launch outputs" in screen.seen
+    with Terminal(road, "submit", job.reference, "-q", queue, "--arg", str(gate), "--name", "t", "--watch") as screen:
+        await asyncio.to_thread(screen.until, lambda seen: "Position 1 of 1" in seen)
+        road.agent("-q", queue)
+        await asyncio.to_thread(screen.until, lambda seen: "begun\n" in seen)
+        open_gate(gate)
+        assert await asyncio.to_thread(screen.end) == 0
+        rows = [row for part in screen.seen.split("\n") for row in _redrawn(part)]
+        assert max(len(row) for row in rows if " · " in row) <= 80
+        assert screen.seen.index("begun") < screen.seen.index("metric") < screen.seen.index("metrics.json")
+        assert "next: launch outputs" in screen.seen
 
 
 def _redrawn(text: str) -> Iterator[str]:
@@ -89,11 +89,11 @@ async def test_interrupted_the_run_goes_on(road: Road, gate: Path) -> None:
     road.agent("-q", queue)
     job = road.job(GATE)
     name = f"go-on-{queue}"
-    screen = Terminal(road, "submit", job.reference, "-q", queue, "--arg", str(gate), "--name", name, "--watch")
-    await asyncio.to_thread(screen.until, lambda seen: "begun\n" in seen)
-    os.kill(screen.process.pid, signal.SIGINT)
-    assert await asyncio.to_thread(screen.end) == 130
-    assert f"{name} goes on" in screen.seen
+    with Terminal(road, "submit", job.reference, "-q", queue, "--arg", str(gate), "--name", name, "--watch") as screen:
+        await asyncio.to_thread(screen.until, lambda seen: "begun\n" in seen)
+        os.kill(screen.process.pid, signal.SIGINT)
+        assert await asyncio.to_thread(screen.end) == 130
+        assert f"{name} goes on" in screen.seen
     assert (await show_run(name, road.store)).state is RunState.RUNNING
     open_gate(gate)
     assert (await road.end(name)).state is RunState.COMPLETED
@@ -113,8 +113,8 @@ async def test_a_watch_says_why_a_run_waits(road: Road, gate: Path) -> None:
     queue = await road.queue("process")
     await typed(road, "queue", "pause", queue)
     open_gate(gate)
-    screen = Terminal(road, "submit", road.job(GATE).reference, "-q", queue, "--arg", str(gate), "--watch")
-    await asyncio.to_thread(screen.until, lambda seen: "paused" in seen)
-    road.agent("-q", queue)
-    await typed(road, "queue", "resume", queue)
-    assert await asyncio.to_thread(screen.end) == 0
+    with Terminal(road, "submit", road.job(GATE).reference, "-q", queue, "--arg", str(gate), "--watch") as screen:
+        await asyncio.to_thread(screen.until, lambda seen: "paused" in seen)
+        road.agent("-q", queue)
+        await typed(road, "queue", "resume", queue)
+        assert await asyncio.to_thread(screen.end) == 0

@@ -22,6 +22,11 @@ pytestmark = pytest.mark.anyio
 WAIT = 'until [ -e "$1" ]; do sleep 0.1; done; exit 4'
 
 
+def open_gate(gate: Path) -> None:
+    """Let the program end well."""
+    gate.touch()
+
+
 async def _why(road: Road, run: str) -> Why:
     return await explain(run, road.store)
 
@@ -45,7 +50,7 @@ async def test_a_paused_queue_is_named(road: Road) -> None:
     await typed(road, "queue", "pause", queue)
     said = await typed(road, "why", run)
     assert said.code == 0, said.err
-    assert f"position 1 of 1 in {queue}: the queue {queue} is paused" in said.out
+    assert f"Position 1 of 1 in {queue}: the queue is paused" in said.out
     assert f"launch queue resume {queue}" in said.out
     assert "since" in said.out
 
@@ -63,7 +68,7 @@ async def test_a_reached_limit_and_a_running_run(road: Road, tmp_path: Path) -> 
     why = await _why(road, waiting)
     assert (why.cause, why.position) == (Cause.LIMIT, 1)
     assert "(1 of 1 runs)" in why.what
-    gate.touch()
+    open_gate(gate)
     await road.end(waiting)
     over = (await typed(road, "why", waiting, "--json")).document
     assert (over["cause"], over["exit_code"]) == ("over", 4)
@@ -88,3 +93,20 @@ async def test_an_unknown_run_is_bad_input(road: Road) -> None:
     """One line, code 2."""
     said = await typed(road, "why", "nosuch")
     assert (said.code, len(said.err.splitlines())) == (2, 1)
+
+
+async def test_a_failed_run_is_put_back_by_the_command(road: Road, tmp_path: Path) -> None:
+    """It waits on its queue again, runs as attempt 2, and once completed is refused (3)."""
+    queue = await road.queue("process")
+    agent = road.agent("-q", queue)
+    run = await road.submit(road.job('[ -e "$1" ]'), queue, args=(str(tmp_path / "gate"),))
+    assert (await road.end(run)).state is RunState.FAILED
+    agent.stop()
+    back = await typed(road, "retry", run, "--json")
+    assert (back.code, back.document["state"]) == (0, "scheduled"), back.err
+    assert (await _why(road, run)).position == 1
+    open_gate(tmp_path / "gate")
+    road.agent("-q", queue)
+    again = await road.end(run)
+    assert (again.state, again.attempt) == (RunState.COMPLETED, 2)
+    assert (await typed(road, "retry", run)).code == 3

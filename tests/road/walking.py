@@ -10,10 +10,12 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from infrastructure.plugin import Bucket
 
 from launch_jobs.capture.source import snapshot_source
 from launch_jobs.job import Entrypoint, Environment, Inputs, Job, JobVersion, Overrides
@@ -44,10 +46,17 @@ class Agent:
 
 @dataclass
 class Road:
-    """One user's machine: a home folder, its store, the shared server, and queues of its own."""
+    """A user's machine and an agents' machine: their home folders, a store, the shared server, queues of its own.
+
+    Attributes:
+        home: of the user's machine, where jobs are captured and submitted.
+        store: that both use.
+        host: home of the agents' machine; None: agents run on the user's own.
+    """
 
     home: Path
     store: JobStore
+    host: Path | None = None
     mark: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     agents: list[Agent] = field(default_factory=list[Agent])
     queues: list[str] = field(default_factory=list[str])
@@ -82,16 +91,17 @@ class Road:
         return name
 
     def agent(self, *arguments: str) -> Agent:
-        """Start an agent on this machine."""
-        log = self.home / f"agent-{len(self.agents)}.log"
+        """Start an agent on the agents' machine, which knows nothing of the user's."""
+        home = self.host or self.home
+        log = home / f"agent-{len(self.agents)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "launch_jobs", "agent", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "LAUNCH_JOBS_HOME": str(self.home)},
-                cwd=self.home,
+                env={**os.environ, "LAUNCH_JOBS_HOME": str(home), **({"HOME": str(home)} if self.host else {})},
+                cwd=home,
             )
         self.agents.append(Agent(process, log))
         return self.agents[-1]
@@ -136,14 +146,42 @@ def settings_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-@pytest.fixture
-async def road(connected: Connection, settings_here: Path) -> AsyncGenerator[Road]:
-    """A user's machine; its agents and queues are gone after the test."""
-    del connected
-    road = Road(settings_here, open_store((settings_here / "store").as_uri()))
+@asynccontextmanager
+async def walked(road: Road) -> AsyncGenerator[Road]:
+    """End the road's agents and delete its queues after the test."""
     yield road
     for agent in road.agents:
         if agent.process.poll() is None:
             agent.stop(signal.SIGKILL)
     for queue in road.queues:
         await delete_queue(queue)
+
+
+@pytest.fixture
+async def road(connected: Connection, settings_here: Path) -> AsyncGenerator[Road]:
+    """One machine; its agents and queues are gone after the test."""
+    del connected
+    async with walked(Road(settings_here, open_store((settings_here / "store").as_uri()))) as road:
+        yield road
+
+
+@pytest.fixture
+async def two_machines(
+    connected: Connection, settings_here: Path, s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Road]:
+    """A user's machine and an agents' machine that share the server's URL and an S3 bucket, and nothing else."""
+    del connected
+    host = tmp_path / "host"
+    host.mkdir()
+    monkeypatch.setenv("LAUNCH_JOBS_STORE", s3.url)
+    async with walked(Road(settings_here, open_store(s3.url), host)) as road:
+        yield road
+        _share_nothing(settings_here, host)
+
+
+def _share_nothing(desk: Path, host: Path) -> None:
+    """No file of one machine names a folder of the other."""
+    for here, there in ((desk, host), (host, desk)):
+        for path in here.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                assert os.fsencode(there) not in path.read_bytes(), f"{path} knows of {there}"

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,41 @@ def test_a_folder_in_an_objects_place(root: Path) -> None:
     with pytest.raises(StoreError):
         objects.get("a")
     assert not objects.put_if_absent("a", b"x")
+
+
+def test_a_touched_file_is_young(root: Path) -> None:
+    """What was touched is not removed as old; what was not is."""
+    objects = FolderObjects(root)
+    for key in ("a/touched", "a/old"):
+        objects.put_if_absent(key, b"x")
+        os.utime(root / key, (0, 0))
+    objects.touch("a/touched")
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    assert [objects.delete_older(key, before) for key in ("a/touched", "a/old")] == [False, True]
+    assert [entry.key for entry in objects.entries()] == ["a/touched"]
+
+
+def test_strangers_are_entries_and_no_keys(root: Path, outside: Path) -> None:
+    """Hidden files, odd names and links are seen by a check and by nobody else; our own lock and parts by nobody."""
+    objects = FolderObjects(root)
+    objects.put_if_absent("a/x", b"one")
+    objects.replace("a/x", b"two", expected=b"one")
+    (root / "a" / "é b").touch()
+    (root / "a" / ".hidden").touch()
+    (root / "a" / "link").symlink_to(outside)
+    assert list(objects.keys("a/")) == ["a/x"]
+    assert [entry.key for entry in objects.entries()] == ["a/.hidden", "a/link", "a/x", "a/é b"]
+
+
+def test_parts_of_killed_writers_are_named(root: Path) -> None:
+    """What a killed writer left is told by age, and removed on demand."""
+    objects = FolderObjects(root)
+    objects.put_if_absent("a", b"")
+    (root / ".parts" / "left").touch()
+    os.utime(root / ".parts" / "left", (0, 0))
+    assert objects.unfinished(datetime.fromtimestamp(0, UTC)) == []
+    assert objects.unfinished(datetime.now(UTC), remove=True) == [".parts/left"]
+    assert objects.unfinished(datetime.now(UTC)) == []
 
 
 def test_parts_of_files_are_no_keys_and_are_swept_when_old(root: Path) -> None:

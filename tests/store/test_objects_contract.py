@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from launch_jobs.errors import NotFound, StoreError
+from launch_jobs.names import sha256
 from launch_jobs.store import Objects
 
 HOSTILE = ["", "/", "/a", "a/", "a//b", "..", "a/..", "../a", "a/../../b", "./a", ".hidden", "a/.b", "a\0b", "a b", "é"]
+
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
 
 CALLS: dict[str, Callable[[Objects, str, Path], object]] = {
     "get": lambda objects, key, _: objects.get(key),
@@ -21,6 +26,9 @@ CALLS: dict[str, Callable[[Objects, str, Path], object]] = {
     "upload": lambda objects, key, path: objects.upload(key, path),
     "download": lambda objects, key, path: objects.download(key, path.with_name("new")),
     "delete": lambda objects, key, _: objects.delete(key),
+    "digest": lambda objects, key, _: objects.digest(key),
+    "touch": lambda objects, key, _: objects.touch(key),
+    "delete_older": lambda objects, key, _: objects.delete_older(key, NOW),
 }
 
 
@@ -143,6 +151,50 @@ def test_hostile_keys_are_refused(objects: Objects, file: Path, call: str, key: 
     """No call takes a key that could name anything outside the store."""
     with pytest.raises(StoreError, match="cannot be a key"):
         CALLS[call](objects, key, file)
+
+
+def test_entries_tell_size_and_age(objects: Objects) -> None:
+    """A listing tells what a sweep and a check need, of one prefix or of everything."""
+    for key in ["b/x", "a/x", "a-b"]:
+        objects.put_if_absent(key, b"123")
+    assert [(entry.key, entry.size) for entry in objects.entries()] == [("a-b", 3), ("a/x", 3), ("b/x", 3)]
+    assert [entry.key for entry in objects.entries("a/")] == ["a/x"]
+    (entry,) = objects.entries("b/")
+    assert abs(datetime.now(UTC) - entry.modified) < HOUR
+
+
+def test_nothing_has_no_entries(objects: Objects) -> None:
+    """An empty storage lists nothing."""
+    assert list(objects.entries()) == []
+    assert objects.unfinished(datetime.now(UTC) + HOUR) == []
+
+
+def test_digest_is_that_of_the_content(objects: Objects) -> None:
+    """The digest is told without handing out the content; of nothing there is none."""
+    objects.put_if_absent("a", b"content")
+    assert objects.digest("a") == sha256(b"content")
+    with pytest.raises(NotFound):
+        objects.digest("b")
+
+
+def test_old_is_what_nobody_wrote_since(objects: Objects) -> None:
+    """Only an object older than the moment is removed; one that is not there is gone."""
+    objects.put_if_absent("a", b"")
+    assert not objects.delete_older("a", datetime.now(UTC) - HOUR)
+    assert objects.get("a") == b""
+    assert objects.delete_older("a", datetime.now(UTC) + HOUR)
+    assert list(objects.entries()) == []
+    assert objects.delete_older("a", datetime.now(UTC))
+
+
+def test_touch_keeps_the_content(objects: Objects) -> None:
+    """A touched object is what it was; nothing cannot be touched."""
+    objects.put_if_absent("a", b"content")
+    objects.touch("a")
+    assert objects.get("a") == b"content"
+    with pytest.raises(NotFound):
+        objects.touch("b")
+    assert [entry.key for entry in objects.entries()] == ["a"]
 
 
 @pytest.mark.parametrize("prefix", ["../", "/", "a/../", ".hidden/"])

@@ -168,8 +168,9 @@ def call(objects: S3Objects, name: str, folder: Path) -> None:
 
 
 @pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waiting(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """One try a request: the SDK's own pauses between tries are not what is tested."""
+    del s3  # it clears the environment first
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
 
@@ -378,11 +379,19 @@ def test_strangers_are_entries_and_no_keys(s3: Bucket, objects: S3Objects) -> No
     assert {entry.key for entry in objects.entries()} == {"a/", "a//x", "a/x", "a/é b"}
 
 
-def test_an_old_object_is_made_young_by_a_copy(s3: Bucket, objects: S3Objects, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Touching changes the time and nothing else; a young object is not copied."""
+def test_an_old_object_is_made_young_by_a_copy(objects: S3Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Touching changes the time and nothing else."""
     objects.put_if_absent("a", b"content")
     monkeypatch.setattr("launch_jobs.store.s3._YOUNG", timedelta(seconds=-1))
     (before,) = objects.entries()
     while next(objects.entries()).modified == before.modified:
         objects.touch("a")
     assert objects.get("a") == b"content"
+
+
+def test_a_young_object_is_not_copied(objects: S3Objects, proxy: Proxy) -> None:
+    """What was written just now costs one look."""
+    objects.put_if_absent("a", b"content")
+    proxy.requests.clear()
+    objects.touch("a")
+    assert [request.split()[0] for request in proxy.requests] == ["HEAD"]

@@ -181,13 +181,13 @@ def test_host_id_is_one_for_all_agents_of_a_home(tmp_path: Path) -> None:
 async def test_an_attempt_is_never_seen_without_its_datasets(stage: Stage) -> None:
     """A dataset that cannot be put there leaves no attempt, so that nobody can start it; made whole later, it runs."""
     spec = stage.spec_with_datasets(model={"weights.txt": "w"})
-    (source,) = spec.datasets.values()
-    Path(source).rename(f"{source}.away")
+    staged, away = stage.folder / "staging" / spec.name, stage.folder / "away"
+    staged.rename(away)
     with pytest.raises(Unavailable):
         await stage.target.ensure(spec)
     place = await stage.target.place(spec.name)
     assert await stage.target.status(place) is None
     assert list((stage.folder / "runs").iterdir()) == []
-    Path(f"{source}.away").rename(source)
+    away.rename(staged)
     await stage.target.ensure(spec)
     assert b"weights.txt w read-only" in await stage.output(place)
