@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from typing_extensions import override
 
 from launch_jobs.context import TargetKind
 from launch_jobs.errors import Refused
+from launch_jobs.hosts import is_loopback
 from launch_jobs.workers.worker import LaunchWorker
 
 
@@ -26,16 +26,9 @@ class ProcessWorker(LaunchWorker):
     @override
     async def setup(self) -> None:
         url = PREFECT_API_URL.value() or ""
-        if not self.settings.allow_process and not _is_loopback(urlsplit(url).hostname or ""):
+        if not self.settings.allow_process and not is_loopback(urlsplit(url).hostname or ""):
             raise Refused(
                 f"A process queue isolates nothing, and {url} is not this machine's own server",
                 do="Use a docker queue, or allow it with --allow-process or LAUNCH_JOBS_ALLOW_PROCESS=1",
             )
         await super().setup()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
