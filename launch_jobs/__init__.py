@@ -6,8 +6,6 @@ Importing this package imports the standard library only; each name below brings
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,17 +40,3 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF.get(name, "launch_jobs.api")), name)
-
-
-class _Package(ModuleType):
-    """This package as a module: its submodule `submit` never takes the place of the function of that name.
-
-    The import system makes each submodule an attribute of its package, at whatever moment it is first imported.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name not in __all__ or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

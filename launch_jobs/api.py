@@ -22,7 +22,7 @@ from launch_jobs.local.connection import use_home_server
 from launch_jobs.run import OutputFile, RunInfo, RunState
 from launch_jobs.settings import load_settings
 from launch_jobs.store.jobs import JobStore
-from launch_jobs.submit import submit as _submit
+from launch_jobs.submission import submit as _submit
 
 T = TypeVar("T")
 

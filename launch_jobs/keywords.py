@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from launch_jobs.errors import BadInput
 from launch_jobs.job import JobVersion, JsonObject, Overrides
-from launch_jobs.submit import Submission
+from launch_jobs.submission import Submission
 
 _OF_SUBMISSION = ("queue", "variables", "priority", "name", "key", "parent")
 

@@ -17,7 +17,7 @@ from launch_jobs.job import Frozen, JobVersion, JsonObject
 from launch_jobs.names import JobRef, is_version
 from launch_jobs.queue import FLOW_NAME, read_queue, register_job
 from launch_jobs.runs import every_run
-from launch_jobs.submit import Submission, resolve_parameters
+from launch_jobs.submission import Submission, resolve_parameters
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

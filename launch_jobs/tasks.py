@@ -29,7 +29,7 @@ from launch_jobs.run import Outcome, RunInfo
 from launch_jobs.runs import OUTPUT_LOGGER, show_run, wait_run
 from launch_jobs.settings import load_settings
 from launch_jobs.store.jobs import JobStore
-from launch_jobs.submit import submit
+from launch_jobs.submission import submit
 from launch_jobs.telling import name_run, told_building, told_running
 
 _NAME_LENGTH = 100

@@ -19,7 +19,7 @@ from benchmarks.dispatch.stage import BASE_IMAGE, STOCK_IMAGE, Stage
 from launch_jobs.job import Entrypoint, ImageSource, Job, Origin
 from launch_jobs.queue import create_queue
 from launch_jobs.store.jobs import open_store
-from launch_jobs.submit import Submission, submit
+from launch_jobs.submission import Submission, submit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

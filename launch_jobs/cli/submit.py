@@ -17,7 +17,7 @@ from launch_jobs.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
     from launch_jobs.run import RunInfo
-    from launch_jobs.submit import Submission
+    from launch_jobs.submission import Submission
 
 
 class _Given(TypedDict):
@@ -123,7 +123,7 @@ def _submission(job: str, given: _Given) -> Submission:
     from pydantic import ValidationError
 
     from launch_jobs.job import Overrides
-    from launch_jobs.submit import Submission
+    from launch_jobs.submission import Submission
 
     try:
         return Submission(
@@ -149,7 +149,7 @@ def _submission(job: str, given: _Given) -> Submission:
 
 
 def _print_request(session: Session, submission: Submission, as_json: bool) -> None:
-    from launch_jobs.submit import prepare
+    from launch_jobs.submission import prepare
 
     request = wait(prepare(submission, session.store))
     if as_json:
@@ -162,7 +162,7 @@ def _print_request(session: Session, submission: Submission, as_json: bool) -> N
 
 def _submit(session: Session, submission: Submission) -> RunInfo:
     from launch_jobs.runs import show_run
-    from launch_jobs.submit import submit
+    from launch_jobs.submission import submit
 
     async def submit_and_show() -> RunInfo:
         run = await submit(submission, session.store)

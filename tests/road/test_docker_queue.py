@@ -22,7 +22,7 @@ from launch_jobs.names import attempt_name
 from launch_jobs.run import RunState
 from launch_jobs.runs import cancel_run, read_log
 from launch_jobs.settings import LaunchSettings
-from launch_jobs.submit import Submission, submit
+from launch_jobs.submission import Submission, submit
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker")]
 

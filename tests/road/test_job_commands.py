@@ -18,7 +18,7 @@ from launch_jobs.job import JobVersion, JsonObject
 from launch_jobs.queue import FLOW_NAME
 from launch_jobs.runs import cancel_run
 from launch_jobs.store.jobs import open_store
-from launch_jobs.submit import Submission, submit
+from launch_jobs.submission import Submission, submit
 
 pytestmark = pytest.mark.anyio
 

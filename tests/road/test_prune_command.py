@@ -22,7 +22,7 @@ from launch_jobs.retention import Item, Kind, Limits, carry_out, plan
 from launch_jobs.retention.shelves import look_around, shelf
 from launch_jobs.runs import fetch_outputs, show_run
 from launch_jobs.settings import LaunchSettings
-from launch_jobs.submit import Submission, submit
+from launch_jobs.submission import Submission, submit
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from launch_jobs.job import Inputs, JsonObject, Option
 from launch_jobs.queue import create_queue, list_queues, pause_queue, show_queue
 from launch_jobs.run import RunState
 from launch_jobs.runs import find_run
-from launch_jobs.submit import Submission, submit
+from launch_jobs.submission import Submission, submit
 
 pytestmark = pytest.mark.anyio
 

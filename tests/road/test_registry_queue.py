@@ -27,7 +27,7 @@ from launch_jobs.job import Entrypoint, ImageSource, Job, JobVersion
 from launch_jobs.queue import create_queue
 from launch_jobs.run import RunState
 from launch_jobs.runs import read_log
-from launch_jobs.submit import Submission, submit
+from launch_jobs.submission import Submission, submit
 from launch_jobs.targets.configuration import DockerConfiguration
 from launch_jobs.targets.template import base_job_template, with_operator_fields
 

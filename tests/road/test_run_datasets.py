@@ -96,9 +96,9 @@ async def test_a_plain_script_needs_nothing_but_its_home(road: Road, shell: Proj
     assert said.split() == ["completed", "{'loss':", "2}", "b", "weights"]
 
 
-@pytest.mark.parametrize("first", ["launch_jobs.submit", "launch_jobs.tasks", "launch_jobs"])
+@pytest.mark.parametrize("first", ["launch_jobs.submission", "launch_jobs.tasks", "launch_jobs"])
 def test_every_name_of_the_package_stays_what_it_is(first: str) -> None:
-    """Whatever was imported before, `launch_jobs.submit` is the function, not the module of that name."""
+    """Whatever was imported before, each public name is what it says: no module of the same name takes its place."""
     told = "import launch_jobs as lj; print(*[type(getattr(lj, name)).__name__ for name in lj.__all__])"
     command = [sys.executable, "-c", f"import {first}; {told}; {told}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout

@@ -14,7 +14,7 @@ from walking import Road
 from launch_jobs.client import connect
 from launch_jobs.run import RunState
 from launch_jobs.runs import cancel_run
-from launch_jobs.submit import Submission, submit
+from launch_jobs.submission import Submission, submit
 from launch_jobs.why import Cause, Why, explain
 
 pytestmark = pytest.mark.anyio

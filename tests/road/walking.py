@@ -24,7 +24,7 @@ from launch_jobs.queue import create_queue, delete_queue
 from launch_jobs.run import RunInfo
 from launch_jobs.runs import show_run
 from launch_jobs.store.jobs import JobStore, open_store
-from launch_jobs.submit import Submission, submit
+from launch_jobs.submission import Submission, submit
 
 LIMIT_S = 120.0
 
