@@ -17,7 +17,7 @@ from launch_jobs.job import Frozen, JobVersion, JsonObject
 from launch_jobs.names import JobRef, is_version
 from launch_jobs.queue import FLOW_NAME, read_queue, register_job
 from launch_jobs.runs import every_run
-from launch_jobs.submission import Submission, resolve_parameters
+from launch_jobs.submission import captured_parameters, form_defaults
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -153,11 +153,7 @@ async def _follow(client: PrefectClient, store: JobStore, name: str) -> None:
 
 
 def _defaults(version: JobVersion, store: JobStore, texts: dict[str, str]) -> JsonObject:
-    records = store.records(version)
-    schema = {name: value for name, value in version.job.inputs.parameters_schema.items() if name != "required"}
-    inputs = version.job.inputs.model_copy(update={"parameters_schema": schema})
-    given = Submission(job=version.reference, parameter_texts=texts)
-    return resolve_parameters(inputs, given, records[-1].parameters if records else {}).parameters
+    return form_defaults(version, captured_parameters(version, store), texts)
 
 
 def _deployment(name: str) -> str:

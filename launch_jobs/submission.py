@@ -60,9 +60,8 @@ async def submit(submission: Submission, store: JobStore) -> FlowRun:
         Unavailable: the server does not answer; nothing was enqueued, or the same key finds it.
     """
     async with connect() as client:
-        version, request = await _prepare(client, submission, store)
-        parameters = cast("JsonObject", cast("JsonObject", request.body["parameters"])["parameters"])
-        deployment = await deployment_for(client, version, request.queue, parameters)
+        version, captured, request = await _prepare(client, submission, store)
+        deployment = await deployment_for(client, version, request.queue, form_defaults(version, captured))
         return await create_run(client, deployment, request.body)
 
 
@@ -73,23 +72,20 @@ async def prepare(submission: Submission, store: JobStore) -> Request:
         as `submit`.
     """
     async with connect() as client:
-        return (await _prepare(client, submission, store))[1]
+        return (await _prepare(client, submission, store))[-1]
 
 
-async def _prepare(client: PrefectClient, submission: Submission, store: JobStore) -> tuple[JobVersion, Request]:
+async def _prepare(
+    client: PrefectClient, submission: Submission, store: JobStore
+) -> tuple[JobVersion, JsonObject, Request]:
     version = await asyncio.to_thread(store.resolve, JobRef.parse(submission.job))
-    records = await asyncio.to_thread(store.records, version)
-    captured = records[-1].parameters if records else {}
+    captured = await asyncio.to_thread(captured_parameters, version, store)
     queue = await _queue_of(client, submission, version)
     overrides = resolve_parameters(version.job.inputs, submission, captured)
     await asyncio.to_thread(find_datasets, store, overrides.datasets)
     check_variables(cast("JsonObject", queue.base_job_template), submission.variables)
-    return version, Request(
-        queue=queue.name,
-        job=version.reference,
-        job_label=version.label,
-        body=render_body(submission, version, overrides, queue.name),
-    )
+    body = render_body(submission, version, overrides, queue.name)
+    return version, captured, Request(queue=queue.name, job=version.reference, job_label=version.label, body=body)
 
 
 async def _queue_of(client: PrefectClient, submission: Submission, version: JobVersion) -> WorkPool:
@@ -118,6 +114,26 @@ def resolve_parameters(inputs: Inputs, submission: Submission, captured: JsonObj
     _refuse_templates("parameter", given)
     parameters = complete_parameters(inputs, captured, given)
     return submission.overrides.model_copy(update={"parameters": parameters})
+
+
+def captured_parameters(version: JobVersion, store: JobStore) -> JsonObject:
+    """The values of the latest tracked run of this version; none for a job that was made without one."""
+    records = store.records(version)
+    return records[-1].parameters if records else {}
+
+
+def form_defaults(version: JobVersion, captured: JsonObject, texts: dict[str, str] | None = None) -> JsonObject:
+    """What a job's own form begins with: captured values, with others as typed. Pure.
+
+    One that is required may be missing: the form asks for it.
+
+    Raises:
+        BadInput: an unknown or ill-typed parameter.
+    """
+    schema = {name: value for name, value in version.job.inputs.parameters_schema.items() if name != "required"}
+    inputs = version.job.inputs.model_copy(update={"parameters_schema": schema})
+    given = Submission(job=version.reference, parameter_texts=texts or {})
+    return resolve_parameters(inputs, given, captured).parameters
 
 
 def render_body(submission: Submission, version: JobVersion, overrides: Overrides, queue: str) -> JsonObject:

@@ -194,6 +194,17 @@ async def test_a_job_gets_its_own_deployment_that_follows_its_newest_version(roa
     assert form["properties"] == {"lr": {"type": "number", "default": 0.1, "maximum": 1}}
 
 
+async def test_what_one_submit_overrides_does_not_become_the_forms_default(road: Road) -> None:
+    """The form that the first submit makes begins with the captured values."""
+    queue = await road.queue("process")
+    name = f"form-{uuid.uuid4().hex[:8]}"
+    job = road.job("echo", name=name, inputs=INPUTS)
+    await road.submit(job, queue, parameters={"lr": 0.75})
+    async with connect() as client:
+        registered = await client.read_deployment_by_name(f"launch-job/job.{name}")
+    assert registered.parameters["parameters"] == {"lr": 0.1}
+
+
 async def test_a_run_from_the_jobs_own_deployment_keeps_captured_and_default_values(road: Road) -> None:
     """What the Prefect UI sends, a part of the form, is completed in the agent."""
     queue = await road.queue("process")
