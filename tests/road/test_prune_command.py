@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from walking import Road
 from launch_jobs.build.venv import COMPLETE, venv_digest
 from launch_jobs.errors import NotFound
 from launch_jobs.job import Environment, Overrides
+from launch_jobs.local.connection import Connection
+from launch_jobs.local.lifecycle import down, up
 from launch_jobs.names import attempt_name
 from launch_jobs.retention import Item, Kind, Limits, carry_out, plan
 from launch_jobs.retention.shelves import look_around, shelf
@@ -28,6 +30,17 @@ pytestmark = pytest.mark.anyio
 
 LEAVES = 'echo out; cd "$LAUNCH_OUTPUT_DIR"; echo result > out.txt; echo "{\\"loss\\": 1}" > metrics.json'
 ALL = Limits(older_than_s=0)
+
+
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Connection]:
+    """A server of these tests alone: images and environments stay for whatever others have queued."""
+    folder = tmp_path_factory.mktemp("server")
+    settings = LaunchSettings(home=folder / "home", port=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_PROFILES_PATH", str(folder / "profiles.toml"))
+        yield up(settings, say=print).connection
+    down(settings, say=print)
 
 
 async def _ran(road: Road, *, times: int = 1) -> list[str]:

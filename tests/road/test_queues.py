@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 INPUTS = Inputs(
     parameters_schema={
         "type": "object",
-        "properties": {"lr": {"type": "number", "default": 0.1, "maximum": 1}},
+        "properties": {"lr": {"type": "number", "default": 0.1, "maximum": 1, "position": 0}},
         "additionalProperties": False,
     },
     options=(Option(name="lr", flag="--lr"),),
@@ -191,7 +191,7 @@ async def test_a_job_gets_its_own_deployment_that_follows_its_newest_version(roa
     assert (moved.version, moved.parameters["job"]) == (f"{name}:v1", new.reference)
     assert {run.deployment_id for run in runs} == {registered.id}
     form = (moved.parameter_openapi_schema or {})["properties"]["parameters"]
-    assert form["properties"] == {"lr": {"type": "number", "default": 0.1, "maximum": 1}}
+    assert form["properties"] == {"lr": {"type": "number", "default": 0.1, "maximum": 1, "position": 0}}
 
 
 async def test_what_one_submit_overrides_does_not_become_the_forms_default(road: Road) -> None:
