@@ -10,6 +10,7 @@ Usage: `python s3_server.py FILE`; the address is in FILE once the server answer
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -34,6 +35,9 @@ class OneWriter:
         """Answer one request."""
         if environment["REQUEST_METHOD"] in {"GET", "HEAD"}:
             return self._app(environment, start)
+        # Whoever sends slowly, or never to the end, holds nobody up.
+        length = int(environment.get("CONTENT_LENGTH") or 0)
+        environment["wsgi.input"] = io.BytesIO(environment["wsgi.input"].read(length))
         with self._lock:
             return list(self._app(environment, start))
 

@@ -24,6 +24,12 @@ TRAIN = (
 )
 
 
+@pytest.fixture
+def road(two_machines: Road) -> Road:
+    """Captured and submitted on one machine, executed on another."""
+    return two_machines
+
+
 def _run(*command: str, folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -22,6 +22,12 @@ SCHEMA: JsonObject = {"type": "object", "properties": {"lr": {"type": "number"}}
 
 
 @pytest.fixture
+def road(two_machines: Road) -> Road:
+    """Captured and submitted on one machine, executed on another."""
+    return two_machines
+
+
+@pytest.fixture
 def image(docker_base: str) -> Generator[str]:
     """An image that only this engine has, with a folder and a command of its own."""
     tag = f"launch-jobs-test-{uuid.uuid4().hex}:1"

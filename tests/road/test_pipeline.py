@@ -30,6 +30,12 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
+def road(two_machines: Road) -> Road:
+    """Captured and submitted on one machine, executed on another."""
+    return two_machines
+
+
+@pytest.fixture
 def project(road: Road, connected: Connection, tmp_path: Path) -> Project:
     """The example in a folder of its own, which is no git repository."""
     return users_project(road, connected, tmp_path / "pipeline")

@@ -34,6 +34,12 @@ from launch_jobs.targets.template import base_job_template, with_operator_fields
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def road(two_machines: Road) -> Road:
+    """Captured and submitted on one machine, executed on another."""
+    return two_machines
+
+
 @dataclass
 class Works:
     """A road, the namespace of its images in a registry, and the base that they are built on."""
