@@ -16,13 +16,16 @@ from launch_jobs.store.s3_errors import failures
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=60,
-    retries={"mode": "standard"},  # three tries; AWS_MAX_ATTEMPTS changes it
-    max_pool_connections=32,
-    user_agent_extra="launch-jobs",
-)
+
+def _config() -> Config:
+    """Made anew for each client: botocore writes what AWS_MAX_ATTEMPTS says into the one that it is given."""
+    return Config(
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard"},  # three tries; AWS_MAX_ATTEMPTS changes it
+        max_pool_connections=32,
+        user_agent_extra="launch-jobs",
+    )
 
 
 def s3_client(access: S3Access) -> S3Client:
@@ -47,6 +50,6 @@ def _made(access: S3Access, environment: tuple[tuple[str, str], ...]) -> S3Clien
                 aws_secret_access_key=access.secret_access_key,
                 region_name=access.region,
             )
-            return session.client("s3", endpoint_url=access.endpoint_url, config=_CONFIG)  # pyright: ignore[reportUnknownMemberType] # stubs of the other services are not installed
+            return session.client("s3", endpoint_url=access.endpoint_url, config=_config())  # pyright: ignore[reportUnknownMemberType] # stubs of the other services are not installed
     except ValueError as error:
         raise BadInput(f"the S3 client cannot be made: {error}", do="Check the store's endpoint URL") from error

@@ -24,11 +24,19 @@ from launch_jobs.store.s3 import S3Objects
 HTML = Answer(200, b"<html><body>Welcome to nginx</body></html>", {"Content-Type": "text/html"})
 
 
-@pytest.fixture
-def proxy(s3_server: str) -> Generator[Proxy]:
-    """A proxy before the S3 server, on a port of its own: the SDK's client of an endpoint has a budget of retries."""
+@pytest.fixture(scope="module")
+def running_proxy(s3_server: str) -> Generator[Proxy]:
+    """A proxy before the S3 server."""
     with proxy_to(s3_server) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def proxy(running_proxy: Proxy) -> Proxy:
+    """The proxy, which forwards everything so far."""
+    running_proxy.script = lambda _, forward: forward()
+    running_proxy.requests.clear()
+    return running_proxy
 
 
 @pytest.fixture
