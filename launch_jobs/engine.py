@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from base64 import b64decode
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol, cast
+from urllib.parse import quote
 
 import docker
 import docker.errors
@@ -16,11 +19,13 @@ import docker.utils
 import requests
 import urllib3.exceptions
 from docker.context import ContextAPI
+from pydantic import BaseModel, Field
 
 from launch_jobs.errors import BadInput, LaunchError, NotFound, Unavailable
 from launch_jobs.job import JsonObject
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+_STAT_S = 60
 NOT_ANSWERING = "Start it, or name another with DOCKER_HOST"
 
 
@@ -60,6 +65,11 @@ class Engine(Protocol):
     @property
     def base_url(self) -> str:
         """Where the engine is, as the SDK says it."""
+        ...
+
+    @property
+    def api_version(self) -> str:
+        """The version of the Engine API that is spoken."""
         ...
 
     def close(self) -> None: ...  # noqa: D102
@@ -117,6 +127,7 @@ class Engine(Protocol):
     ) -> LogStream: ...
     def get_archive(self, container: str, path: str) -> tuple[Iterator[bytes], JsonObject]: ...  # noqa: D102
     def put_archive(self, container: str, path: str, data: bytes | Iterable[bytes]) -> bool: ...  # noqa: D102
+    def head(self, url: str, *, params: Mapping[str, str], timeout: float) -> requests.Response: ...  # noqa: D102
 
 
 class LogStream(Protocol):
@@ -195,6 +206,30 @@ def engine_id(engine: Engine) -> str:
     with errors():
         info = engine.info()
     return str(info.get("ID") or info["Name"])
+
+
+class PathStat(BaseModel):
+    """What is at a path in a container, which need not run."""
+
+    mode: int = Field(description="As Go has it: kind and special bits at the top, permissions below.")
+    modified: datetime = Field(alias="mtime")
+
+
+def stat_path(engine: Engine, container: str, path: str) -> PathStat:
+    """Look at a path in a container: a twentieth of what fetching it costs. The SDK has no call for it.
+
+    Raises:
+        NotFound: no such container or path.
+    """
+    url = f"{engine.base_url}/v{engine.api_version}/containers/{quote(container, safe='')}/archive"
+    with errors():
+        answer = engine.head(url, params={"path": path}, timeout=_STAT_S)
+    if answer.status_code == 404:
+        raise NotFound(f"Docker Engine: no {path} in {container}")
+    told = answer.headers.get("X-Docker-Container-Path-Stat")
+    if told is None:
+        raise Unavailable(f"Docker Engine does not say what {path} is ({answer.status_code})", do="Try again")
+    return PathStat.model_validate_json(b64decode(told))
 
 
 def docker_environment(base_url: str | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,10 +16,11 @@ from prefect import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect_docker.worker import DockerWorker
 
-from benchmarks.dispatch.stage import BASE_IMAGE, STOCK_IMAGE, Stage
-from launch_jobs.job import Entrypoint, ImageSource, Job, Origin
+from benchmarks.dispatch.stage import STOCK_IMAGE, Stage
+from launch_jobs.capture.source import snapshot_source
+from launch_jobs.job import Entrypoint, Environment, Job, JobVersion
 from launch_jobs.queue import create_queue
-from launch_jobs.store.jobs import open_store
+from launch_jobs.store.jobs import JobStore, open_store
 from launch_jobs.submission import Submission, submit
 
 if TYPE_CHECKING:
@@ -77,12 +79,21 @@ async def stock(name: str, **environment: str) -> AsyncGenerator[Contender]:
         yield Contender(name, agent, enqueue, environment)
 
 
+def _capture(store: JobStore, folder: Path) -> JobVersion:
+    """The no-op job as a captured one: a folder of code and a Python environment, from which an image is built."""
+    folder.mkdir()
+    (folder / "README").write_text("Nothing to see.")
+    with snapshot_source(folder, store) as snapshot:
+        environment = Environment(python=platform.python_version())
+        job = Job(source=snapshot.source, entrypoint=Entrypoint(argv=NOOP), environment=environment)
+        return store.add("noop", job, snapshot.origin)
+
+
 @asynccontextmanager
 async def ours(stage: Stage) -> AsyncGenerator[Contender]:
     """Our agent on a docker queue: the flow runs in the agent, the container needs no Prefect."""
     store, steps = open_store(stage.settings.store_url), stage.settings.home / "steps.json"
-    job = Job(source=ImageSource(reference=BASE_IMAGE), entrypoint=Entrypoint(argv=NOOP))
-    version = await asyncio.to_thread(store.add, "noop", job, Origin())
+    version = await asyncio.to_thread(_capture, store, stage.settings.home / "noop")
     await create_queue("bench-ours", "docker")
 
     async def enqueue() -> UUID:

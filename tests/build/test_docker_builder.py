@@ -16,10 +16,12 @@ from tiny_registry import tiny_registry
 from launch_jobs.build import BuildPlan
 from launch_jobs.build.docker import DockerBuilder, buildkit_client
 from launch_jobs.build.plan import BuildOptions, base_reference, plan
-from launch_jobs.engine import errors, opened
+from launch_jobs.engine import errors, opened, stat_path
 from launch_jobs.errors import BadInput, BuildError, NotFound, Unavailable
 from launch_jobs.job import CodeSource, Distribution, Entrypoint, Environment, Job
 from launch_jobs.names import sha256
+from launch_jobs.targets.containers import looks_untouched
+from launch_jobs.targets.render import CONTAINER_OUTPUT_DIR
 
 pytestmark = pytest.mark.anyio
 
@@ -123,6 +125,18 @@ async def test_a_python_job_runs_in_its_image(workshop: Workshop, builder: Docke
     image = await workshop.build(builder, await workshop.plan(builder, job))
     version = job.environment.distributions[-1].version
     assert output_of(image).split() == ["1.16.0", "1000", "/opt/launch/venv", "/workspace", version, "42"]
+
+
+async def test_an_environment_brings_the_output_folder(workshop: Workshop, builder: DockerBuilder) -> None:
+    """So that it need not be put into each container."""
+    job = workshop.job("python", "program.py", environment=workshop.python())
+    image = await workshop.build(builder, await workshop.plan(builder, job))
+    with opened() as engine:
+        container = str(engine.create_container_from_config({"Image": image})["Id"])
+        try:
+            assert looks_untouched(stat_path(engine, container, CONTAINER_OUTPUT_DIR))
+        finally:
+            engine.remove_container(container)
 
 
 async def test_jobs_with_one_environment_share_its_image(workshop: Workshop) -> None:

@@ -197,6 +197,29 @@ async def test_any_user_of_the_image_may_write_outputs(stage: Stage, tmp_path: P
     assert (tmp_path / "home" / "x").read_text() == "1\n"
 
 
+OLD_COPY = "mkdir /tmp/old; echo 1 > /tmp/old/x; touch -t 200001010000 /tmp/old; cp -a /tmp/old/. $LAUNCH_OUTPUT_DIR"
+HIDDEN = "cd $LAUNCH_OUTPUT_DIR; mkdir deep; echo 1 > deep/x; touch -t 198001010000 ."
+
+
+@pytest.mark.parametrize(("script", "path"), [(OLD_COPY, "x"), (HIDDEN, "deep/x")])
+async def test_outputs_come_home_whatever_date_their_folder_has(
+    stage: Stage, tmp_path: Path, script: str, path: str
+) -> None:
+    """A program may give the folder any old date, as `cp -a` does."""
+    spec, place, _ = await stage.run("exit", 0, command=("sh", "-c", script))
+    assert (await stage.end(place)).exit_code == 0
+    assert await stage.target.collect(place, spec, tmp_path / "home") == ()
+    assert (tmp_path / "home" / path).read_text() == "1\n"
+
+
+async def test_an_output_folder_that_nobody_touched_is_not_fetched(stage: Stage, tmp_path: Path) -> None:
+    """The costly call is not made."""
+    spec, place, _ = await stage.run("exit", 0)
+    faulty = _faulty({"get_archive"})
+    assert await faulty.collect(place, spec, tmp_path / "home") == ()
+    faulty.close()
+
+
 NEVER = "0001-01-01T00:00:00Z"
 
 
