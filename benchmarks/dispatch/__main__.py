@@ -1,4 +1,7 @@
-"""`python -m benchmarks.dispatch [--json] [--runs N] [--burst N] [--only NAME]…`: measure, print, keep the table."""
+"""`python -m benchmarks.dispatch [--json] [--runs N] [--burst N] [--only NAME]…`: measure and print.
+
+A whole measurement, with the default numbers, is kept in benchmarks/RESULTS.md.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,15 @@ from typing import Any
 from benchmarks.dispatch.stage import Stage, ensure_stock_image, staged
 
 _NAMES = ("stock", "tuned", "ours")
+_RUNS, _BURST = 10, 20
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dispatch", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document, and nothing else on stdout")
-    parser.add_argument("--runs", type=int, default=10, help="runs one at a time (default 10)")
-    parser.add_argument("--burst", type=int, default=20, help="runs at once (default 20)")
-    parser.add_argument("--only", action="append", choices=_NAMES, help="measure only these contenders; no ratios")
+    parser.add_argument("--runs", type=int, default=_RUNS, help="runs one at a time (default %(default)s)")
+    parser.add_argument("--burst", type=int, default=_BURST, help="runs at once (default %(default)s)")
+    parser.add_argument("--only", action="append", choices=_NAMES, help="measure only these; no ratios")
     return parser.parse_args()
 
 
@@ -56,17 +60,12 @@ def main() -> None:
         ensure_stock_image()
     with staged() as stage:
         found = asyncio.run(_measure(stage, options, names))
-    from benchmarks.dispatch.report import document, write_table
+    from benchmarks.dispatch.report import document, table, write_table
 
     report = document(found, options)
-    if options.json:
-        print(json.dumps(report, indent=2))
-    if not options.only:
-        text = write_table(report)
-        if not options.json:
-            print(text)
-    elif not options.json:
-        print(json.dumps(report, indent=2))
+    print(json.dumps(report, indent=2) if options.json or options.only else table(report))
+    if (options.only, options.runs, options.burst) == (None, _RUNS, _BURST):
+        write_table(report)
 
 
 if __name__ == "__main__":

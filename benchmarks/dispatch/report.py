@@ -66,17 +66,17 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def write_table(report: dict[str, Any]) -> str:
-    """The part of benchmarks/RESULTS.md on dispatch, written there and returned."""
-    text = _table(report)
+def write_table(report: dict[str, Any]) -> None:
+    """Write the part of benchmarks/RESULTS.md on dispatch."""
+    text = table(report)
     old = _RESULTS.read_text() if _RESULTS.exists() else "# Results of the benchmarks\n\n" + _BEGIN + _END + "\n"
     head, _, rest = old.partition(_BEGIN)
     _, _, tail = rest.partition(_END)
     _RESULTS.write_text(f"{head}{_BEGIN}\n{text}\n{_END}{tail}")
-    return text
 
 
-def _table(report: dict[str, Any]) -> str:
+def table(report: dict[str, Any]) -> str:
+    """All contenders as Markdown; needs every one of them."""
     machine, ratios = report["machine"], report["ratios"]
     rows: list[str] = []
     for name, title in _TITLES.items():
@@ -106,7 +106,7 @@ def _table(report: dict[str, Any]) -> str:
             "",
             f"**Stock over ours**: one at a time {ratios['one']} (tuned {ratios['one_tuned']}), runs/min at once "
             f"{ratios['burst']} (tuned {ratios['burst_tuned']}). Over plain `docker run`: {report['overhead_s']} s. "
-            f"Longest step of the agent's loops: {report['loop_longest_ms']} ms.",
+            f"Longest step of the agent's loops: {max(report['loop_longest_ms'].values())} ms.",
             "",
             f"{machine['date']}, {machine['cpus']} CPUs, {machine['memory_gb']} GB, {machine['system']}, load "
             f"{machine['load']}; Python {machine['python']}, Prefect {machine['prefect']}, prefect-docker "
