@@ -6,7 +6,7 @@ import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterName,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -48,6 +49,8 @@ CLAIM = re.compile(r"Claimed by agent (?P<agent>.+?)(?: \[(?P<identity>[^\]]*)\]
 """The message of the Pending state with which an agent claims a run (`workers/worker.py`)."""
 
 _PAGE = 200
+_SOON = timedelta(hours=1)
+"""Far more than clocks differ."""
 
 
 def _text(moment: datetime | None) -> str | None:
@@ -91,16 +94,21 @@ def _label(labels: JsonObject, name: str) -> str | None:
 
 
 async def list_runs(store: JobStore, *, states: list[RunState] | None = None, limit: int = 50) -> list[RunInfo]:
-    """The newest runs of all queues, newest first."""
-    state_filter = None
+    """The newest runs of all queues, newest first.
+
+    Those that a schedule has planned for more than an hour ahead are told only to who asks for scheduled ones: there
+    may be hundreds, and each is newer than all that happened.
+    """
+    chosen = FlowRunFilter()
     if states:
-        state_filter = FlowRunFilterState(
-            type=FlowRunFilterStateType(any_=[StateType(state.value.upper()) for state in states])
-        )
+        types = [StateType(state.value.upper()) for state in states]
+        chosen.state = FlowRunFilterState(type=FlowRunFilterStateType(any_=types))
+    if RunState.SCHEDULED not in (states or ()):
+        chosen.expected_start_time = FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) + _SOON)  # pyright: ignore[reportArgumentType] - Prefect's DateTime is a datetime at run time
     async with connect() as client:
         runs = await client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
-            flow_run_filter=FlowRunFilter(state=state_filter),
+            flow_run_filter=chosen,
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
             limit=min(limit, _PAGE),
         )

@@ -22,7 +22,10 @@ _STATES = ("scheduled", "pending", "running", "cancelling", "completed", "failed
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Most runs shown.")
 @json_option
 def list_command(states: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """List the newest runs of all queues."""
+    """List the newest runs of all queues.
+
+    With --state scheduled also those that a schedule has planned for later.
+    """
     session = server_session()
     from launch_jobs.cli.present import run_row
     from launch_jobs.run import RunState

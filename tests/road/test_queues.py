@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
+from prefect.states import Scheduled
 from walking import Road
 
 from launch_jobs.client import connect
@@ -14,7 +16,7 @@ from launch_jobs.errors import BadInput, NotFound, Refused
 from launch_jobs.job import Inputs, JsonObject, Option
 from launch_jobs.queue import create_queue, list_queues, pause_queue, show_queue
 from launch_jobs.run import RunState
-from launch_jobs.runs import find_run
+from launch_jobs.runs import find_run, list_runs
 from launch_jobs.submission import Submission, submit
 
 pytestmark = pytest.mark.anyio
@@ -192,6 +194,20 @@ async def test_a_job_gets_its_own_deployment_that_follows_its_newest_version(roa
     assert {run.deployment_id for run in runs} == {registered.id}
     form = (moved.parameter_openapi_schema or {})["properties"]["parameters"]
     assert form["properties"] == {"lr": {"type": "number", "default": 0.1, "maximum": 1, "position": 0}}
+
+
+async def test_runs_of_schedules_do_not_fill_the_list(road: Road) -> None:
+    """What is planned for tomorrow is told to who asks for scheduled runs."""
+    queue = await road.queue("process")
+    name = f"plan-{uuid.uuid4().hex[:8]}"
+    now = await road.submit(road.job("true", name=name), queue)
+    async with connect() as client:
+        own = await client.read_deployment_by_name(f"launch-job/job.{name}")
+        at = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(days=1))
+        later = str((await client.create_flow_run_from_deployment(own.id, state=at)).id)
+    listed = {run.id for run in await list_runs(road.store, limit=200)}
+    planned = {run.id for run in await list_runs(road.store, states=[RunState.SCHEDULED], limit=200)}
+    assert ({now, later} & listed, {now, later} & planned) == ({now}, {now, later})
 
 
 async def test_what_one_submit_overrides_does_not_become_the_forms_default(road: Road) -> None:

@@ -118,7 +118,7 @@ async def test_a_job_is_launched_from_its_form_and_its_results_are_seen(
     await visitor.sees(_check_form, "3-choices")
     await visitor.sees(_submit, "4-submitted")
     road.agent("-q", queue)
-    submitted = next(run for run in await list_runs(road.store) if run.queue == queue)
+    (submitted,) = [run for run in await list_runs(road.store, limit=200) if run.queue == queue]
     info = await road.end(submitted.id)
     assert (info.state, info.metrics["accuracy"]) == (RunState.COMPLETED, 0.5)
     assert re.fullmatch(f"{job}-v0-[a-z]+-[a-z]+", info.name)
