@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from launch_jobs.context import LaunchContext
 from launch_jobs.datasets import FoundDataset, find_datasets
 from launch_jobs.docker_access import with_registry
 from launch_jobs.errors import BadInput, LaunchError
-from launch_jobs.images import bring_ready, build_planned, docker_builder, plan_image, ready_image
+from launch_jobs.images import bring_ready, build_planned, docker_builder, fetch_wheels, plan_image, ready_image
 from launch_jobs.job import Environment, Frozen, ImageSource, JobVersion, Overrides
 from launch_jobs.names import JobRef, attempt_name
 from launch_jobs.run import Place
@@ -39,8 +40,8 @@ class Resolved(Frozen):
     version: JobVersion
     overrides: Overrides
     configuration: DockerConfiguration | ProcessConfiguration
-    written: tuple[str, ...] = ()
-    """Paths in the source tree that captured runs wrote: outputs too."""
+    written: tuple[str, ...] | None = ()
+    """Paths in the source tree that captured runs wrote: outputs too. None: no run was captured that could tell."""
     datasets: tuple[FoundDataset, ...] = ()
 
 
@@ -69,7 +70,7 @@ async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Res
         configuration=render_configuration(
             context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
         ),
-        written=tuple(sorted({path for record in records for path in record.outputs})),
+        written=tuple(sorted({path for record in records for path in record.outputs})) if records else None,
         datasets=await asyncio.to_thread(find_datasets, context.store, overrides.datasets),
     )
 
@@ -111,7 +112,8 @@ async def _prepare_folder(context: LaunchContext, resolved: Resolved, say: Say) 
         raise BadInput(f"{resolved.version.label} is an image", do="Submit it to a docker queue")
     environment = ""
     if job.environment.python:
-        environment = str(await prepare_environment(job.environment, context.settings, say))
+        fetch = partial(fetch_wheels, job.environment.wheels, context.store)
+        environment = str(await prepare_environment(job.environment, context.settings, say, fetch=fetch))
     root = context.settings.home / "sources" / attempt_name(context.run, context.attempt)
     if not root.exists():
         await asyncio.to_thread(_checkout, context, resolved.version, root)

@@ -28,7 +28,11 @@ class RunSpec(Frozen):
     )
     labels: dict[str, str] = Field(default_factory=dict)
     output_dir: str = Field(description="Absolute path, named to the program by LAUNCH_OUTPUT_DIR.")
-    collect: tuple[str, ...] = Field(default=(), description="Paths relative to `root` that are outputs too.")
+    collect: tuple[str, ...] | None = Field(
+        default=(),
+        description="Paths relative to `root` that are outputs too; None: every file there with a modification time "
+        "since the start, byte code aside.",
+    )
     root: str | None = Field(default=None, description="Absolute path of the source root at run time.")
     datasets: dict[str, str] = Field(
         default_factory=dict,

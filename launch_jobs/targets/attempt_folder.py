@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import signal
@@ -95,6 +96,14 @@ def status(folder: Path) -> AttemptStatus | None:
         ended=report.get("ended"),
         error=report.get("error", ""),
     )
+
+
+def start_of(folder: Path) -> float:
+    """When the program was about to start, in seconds since 1970; infinity: it never was."""
+    try:
+        return (folder / "started").stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def ask_to_stop(folder: Path, grace_s: float) -> None:

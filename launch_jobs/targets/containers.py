@@ -140,9 +140,17 @@ class Containers:
         outputs = OutputFolder(into, spec.output_limit_bytes)
         if not self._has_empty_outputs(spec):
             self._collect_path(outputs, name, PurePosixPath(spec.output_dir), None)
-        for path in spec.collect:
+        for path in spec.collect or ():
             self._collect_path(outputs, name, PurePosixPath(spec.root or "/") / path, PurePosixPath(path).parent)
+        if spec.collect is None and spec.root and (since := self._start_of(name)):
+            self._collect_path(outputs, name, PurePosixPath(spec.root), None, since=since)
         return outputs.left_out
+
+    def _start_of(self, name: str) -> int:
+        """When a container was started, in whole seconds, as the times in its archives; 0: never."""
+        container = self.inspect(name)
+        started = _time(container.state.started) if container else None
+        return int(datetime.fromisoformat(started).timestamp()) if started else 0
 
     def _has_empty_outputs(self, spec: RunSpec) -> bool:
         """Whether the output folder is there, and nothing was ever made in it."""
@@ -151,7 +159,9 @@ class Containers:
         except NotFound:
             return False
 
-    def _collect_path(self, outputs: OutputFolder, name: str, path: PurePosixPath, keep: PurePosixPath | None) -> None:
+    def _collect_path(
+        self, outputs: OutputFolder, name: str, path: PurePosixPath, keep: PurePosixPath | None, *, since: int = 0
+    ) -> None:
         """Keep what is at a path under the folder `keep`, or, if that is None, only what is in it."""
         try:
             with errors():
@@ -159,7 +169,7 @@ class Containers:
         except NotFound:
             return
         chunks = _stepwise(archive)
-        keep_archive(outputs, chunks, keep or PurePosixPath(), strip=1 if keep is None else 0)
+        keep_archive(outputs, chunks, keep or PurePosixPath(), strip=1 if keep is None else 0, since=since)
         for _ in chunks:  # the rest of the stream, so that its connection can be used again
             pass
 

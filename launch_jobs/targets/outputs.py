@@ -63,17 +63,19 @@ class OutputFolder:
             shutil.copyfileobj(source, file, _CHUNK)
 
 
-def keep_tree(outputs: OutputFolder, top: Path, prefix: PurePosixPath) -> None:
-    """Keep the files of a folder, or one file, of this host; links are not followed, nothing there is no error."""
-    if top.is_symlink() or not (top.is_dir() or top.is_file()):
-        if top.is_symlink() or top.exists():
+def keep_tree(outputs: OutputFolder, top: Path, prefix: PurePosixPath, since: float = 0) -> None:
+    """Keep the files of a folder, or one file, of this host; links are not followed, nothing there is no error.
+
+    With `since` (in seconds since 1970), as far as the program wrote them: not the older ones, nor Python's byte code.
+    """
+    if top.is_dir() and not top.is_symlink():
+        for entry in sorted(top.iterdir()):
+            keep_tree(outputs, entry, prefix / entry.name, since)
+    elif (top.is_symlink() or top.exists()) and (not since or _is_written(prefix, top.lstat().st_mtime, since)):
+        if top.is_file() and not top.is_symlink():
+            _keep_file(outputs, top, prefix)
+        else:
             outputs.leave_out(prefix)
-        return
-    if top.is_file():
-        _keep_file(outputs, top, prefix)
-        return
-    for entry in sorted(top.iterdir()):
-        keep_tree(outputs, entry, prefix / entry.name)
 
 
 def _keep_file(outputs: OutputFolder, file: Path, path: PurePosixPath) -> None:
@@ -84,8 +86,12 @@ def _keep_file(outputs: OutputFolder, file: Path, path: PurePosixPath) -> None:
         outputs.leave_out(path)
 
 
-def keep_archive(outputs: OutputFolder, archive: Iterable[bytes], prefix: PurePosixPath, strip: int) -> None:
+def keep_archive(
+    outputs: OutputFolder, archive: Iterable[bytes], prefix: PurePosixPath, *, strip: int, since: float = 0
+) -> None:
     """Keep the files of a tar stream, under `prefix`, without the first `strip` parts of their names.
+
+    With `since` as `keep_tree`.
 
     Raises:
         Unavailable: the archive ends too early, or the folder cannot be written.
@@ -94,6 +100,8 @@ def keep_archive(outputs: OutputFolder, archive: Iterable[bytes], prefix: PurePo
         with tarfile.open(fileobj=_Stream(iter(archive)), mode="r|") as tar:
             for member in tar:
                 path = prefix.joinpath(*PurePosixPath(member.name).parts[strip:])
+                if since and not _is_written(path, member.mtime, since):
+                    continue
                 content = tar.extractfile(member) if member.isreg() else None
                 if content:
                     outputs.keep(path, member.size, content)
@@ -101,6 +109,10 @@ def keep_archive(outputs: OutputFolder, archive: Iterable[bytes], prefix: PurePo
                     outputs.leave_out(path)
     except tarfile.TarError as error:
         raise Unavailable(f"the archive of outputs is damaged: {error}", do="Try again") from error
+
+
+def _is_written(path: PurePosixPath, modified: float, since: float) -> bool:
+    return modified >= since and "__pycache__" not in path.parts
 
 
 def _is_safe(path: PurePosixPath) -> bool:

@@ -107,8 +107,8 @@ class ProcessTarget:
 
     async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:
         """Copy an exited attempt's outputs into a folder; return the paths left out (links, over the limit)."""
-        await self._folder_of(place)
-        return await asyncio.to_thread(_collect, spec, into)
+        folder = await self._folder_of(place)
+        return await asyncio.to_thread(_collect, spec, into, folder)
 
     async def remove(self, place: Place) -> None:
         """End what still runs and remove the attempt's folder. Nothing there is no error."""
@@ -192,11 +192,13 @@ async def _start_supervisor(folder: Path) -> None:
         raise Unavailable(f"the supervisor of {folder} does not answer", do="Is the host overloaded?") from error
 
 
-def _collect(spec: RunSpec, into: Path) -> tuple[str, ...]:
+def _collect(spec: RunSpec, into: Path, folder: Path) -> tuple[str, ...]:
     outputs = OutputFolder(into, spec.output_limit_bytes)
     keep_tree(outputs, Path(spec.output_dir), PurePosixPath())
     root = Path(spec.root or spec.source or spec.output_dir)
-    for path in spec.collect:
+    if spec.collect is None:
+        keep_tree(outputs, root, PurePosixPath(), attempt_folder.start_of(folder))
+    for path in spec.collect or ():
         if any(parent.is_symlink() for parent in _parents_below(root, root / path)):
             outputs.leave_out(PurePosixPath(path))
         else:

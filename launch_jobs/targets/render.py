@@ -48,7 +48,7 @@ class Attempt:
         root: absolute path of the source root (Process: of the attempt's own checkout); None for ready images.
         env: the submitter's variables.
         parameters: effective hyperparameters.
-        collect: paths relative to `root` that are outputs too.
+        collect: paths relative to `root` that are outputs too; None: whatever the program writes there.
         datasets: what other runs left and this one reads.
     """
 
@@ -62,7 +62,7 @@ class Attempt:
     root: str | None = None
     env: dict[str, str] = field(default_factory=dict[str, str])
     parameters: JsonObject = field(default_factory=JsonObject)
-    collect: tuple[str, ...] = ()
+    collect: tuple[str, ...] | None = ()
     datasets: tuple[StagedDataset, ...] = ()
 
     @property
@@ -220,9 +220,9 @@ def _env(attempt: Attempt, configuration: ProcessConfiguration, places: _Places,
     return env
 
 
-def _inside(paths: tuple[str, ...]) -> tuple[str, ...]:
+def _inside(paths: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Paths that stay inside the source root."""
-    for path in paths:
+    for path in paths or ():
         pure = PurePosixPath(path)
         if pure.is_absolute() or ".." in pure.parts or not pure.parts or "\0" in path:
             raise BadInput(f"{path[:80]!r} is no path inside the source tree")

@@ -32,7 +32,7 @@ def _member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfi
 def _keep(archive: bytes, folder: Path, limit: int | None = None, *, strip: int = 0) -> tuple[str, ...]:
     outputs = OutputFolder(folder, limit)
     pieces = (archive[start : start + 100] for start in range(0, len(archive), 100))
-    keep_archive(outputs, pieces, PurePosixPath(), strip)
+    keep_archive(outputs, pieces, PurePosixPath(), strip=strip)
     return outputs.left_out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -194,6 +195,23 @@ async def test_outputs_come_home(stage: Stage, tmp_path: Path) -> None:
         "alone.txt": b"alone",
     }
     assert {"link", "fifo"} <= set(left_out) or stage.kind == "memory"
+
+
+async def test_without_a_captured_run_what_the_program_wrote_comes_home(stage: Stage, tmp_path: Path) -> None:
+    """Everything it wrote beside itself, and none of the source."""
+    if stage.kind == "process":
+        root = tmp_path / "source"
+        root.mkdir()
+        (root / "train.py").write_text("")
+        os.utime(root / "train.py", (1, 1))  # checked out long ago
+        changes: dict[str, object] = {"root": str(root), "source": str(root), "directory": str(root)}
+    else:
+        changes = {}
+    spec, place, _ = await stage.run("outputs", 10, collect=None, **changes)
+    home = tmp_path / "home"
+    await stage.target.collect(place, spec, home)
+    found = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    assert found == {"model.bin", "deep/big", "made/by/me.txt", "alone.txt"}
 
 
 async def test_outputs_over_the_limit_are_left_out(stage: Stage, tmp_path: Path) -> None:
