@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import cast
@@ -16,6 +17,8 @@ from launch_jobs.errors import BadInput
 from launch_jobs.job import Inputs, JsonObject, Option
 from launch_jobs.names import canonical_json
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[-./][A-Za-z0-9_]+)*")
+_CONSTANTS = ("True", "False", "None")
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -76,7 +79,7 @@ def parse_parameter_text(inputs: Inputs, name: str, text: str) -> JsonValue:
         return None
     if not _types(schema) and "enum" in schema:
         return _among(name, schema, text)
-    if "array" in _types(schema):
+    if "array" in _types(schema) and all(kind in ("array", "null") for kind in _types(schema)):
         return _parse_list(name, schema, text)
     return _parse_scalar(name, schema, text)
 
@@ -95,29 +98,76 @@ def render_arguments(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tup
         for name, value in parameters.items()
         if "default" not in properties[name] or not _same(value, properties[name]["default"])
     }
-    options = [option for option in inputs.options if option.flag is not None]
-    places = sorted((option for option in inputs.options if option.flag is None), key=lambda option: option.position)
-    written = [word for option in options if option.name in given for word in _words(option, given[option.name])]
+    words: list[str] = []
+    for level in _levels(inputs.options):
+        words += _written(level, given, parameters)
+    return _checked(tuple(words))
+
+
+def _levels(options: tuple[Option, ...]) -> list[list[Option]]:
+    """The options of the program, then those of each sub-command, which begin with its word."""
+    levels: list[list[Option]] = [[]]
+    for option in options:
+        levels += [[]] if option.action == "word" else []
+        levels[-1].append(option)
+    return levels
+
+
+def _written(level: list[Option], given: JsonObject, parameters: Mapping[str, JsonValue]) -> list[str]:
+    command = [str(option.const) for option in level if option.action == "word"]
+    free = [option for option in level if option.action == "assign"]
+    options = [option for option in level if option.flag is not None]
+    rest = [option for option in level if option.flag is None and option.action in ("store", "literal")]
+    places = sorted(rest, key=lambda option: option.position)
+    written = [
+        word for option in (*options, *free) if option.name in given for word in _words(option, given[option.name])
+    ]
     # A default is left out only behind the last positional that is given: words find their place by counting.
     last = max((index for index, option in enumerate(places) if option.name in given), default=-1)
     trailing = [text for option in places[: last + 1] for text in _texts(parameters.get(option.name))]
-    return _checked((*written, "--", *trailing) if trailing else tuple(written))
+    return [*command, *written, *(("--", *trailing) if trailing else ())]
 
 
 def _words(option: Option, value: JsonValue) -> list[str]:
-    flag = cast("str", option.flag)
-    match option.action:
-        case "flag":
-            return [flag] if _same(value, option.const) else []
-        case "count":
-            return [flag] * value if isinstance(value, int) else []
-        case "boolean":
-            return [flag if value else f"--no-{flag.removeprefix('--')}"]
-        case "append":
-            return [f"{flag}={text}" for text in _texts(value)]
-        case "store":
-            texts = _texts(value)
-            return [f"{flag}={texts[0]}"] if len(texts) == 1 else [flag, *texts] if option.many else []
+    flag = option.flag or ""
+    texts = _texts(value)
+    written: dict[str, list[str]] = {
+        "flag": [flag] if _same(value, option.const) else [],
+        "count": [flag] * value if isinstance(value, int) and option.action == "count" else [],
+        "boolean": [flag if value else f"--no-{flag.removeprefix('--')}"],
+        "append": [word for text in texts for word in _valued(option, flag, text)],
+        "assign": [f"{option.name}={hydra_text(value)}"],
+        "literal": [f"{flag}={_literal(value)}"],
+        "store": _valued(option, flag, texts[0]) if len(texts) == 1 else [flag, *texts] if option.many else [],
+    }
+    return written[option.action]
+
+
+def _valued(option: Option, flag: str, text: str) -> list[str]:
+    return [flag, text] if option.separate else [f"{flag}={text}"]
+
+
+def _literal(value: JsonValue) -> str:
+    """As Python writes it; a text that cannot be taken for anything else, as it is."""
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) and value not in _CONSTANTS else repr(value)
+
+
+def hydra_text(value: JsonValue) -> str:
+    """A value as Hydra's grammar for overrides reads it."""
+    if isinstance(value, list):
+        return "[" + ",".join(hydra_text(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{hydra_text(key)}:{hydra_text(item)}" for key, item in value.items()) + "}"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in ("null", "true", "false", "nan", "inf", "none"):
+        return value
+    # Only before a quote, and at the end, does a backslash mean anything.
+    return "'" + re.sub(r"(\\*)('|$)", _escaped, value) + "'"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[1] * 2 + (f"\\{found[2]}" if found[2] else "")
 
 
 def _texts(value: JsonValue) -> list[str]:
@@ -182,6 +232,8 @@ def _parse_list(name: str, schema: JsonObject, text: str) -> JsonValue:
 
 def _parse_scalar(name: str, schema: JsonObject, text: str) -> JsonValue:
     types = _types(schema)
+    if sum(kind != "null" for kind in types) > 1:
+        return _parse_any(text)
     try:
         if "integer" in types:
             return int(text)
@@ -192,6 +244,14 @@ def _parse_scalar(name: str, schema: JsonObject, text: str) -> JsonValue:
     if "boolean" in types:
         return _parse_boolean(name, schema, text)
     return text
+
+
+def _parse_any(text: str) -> JsonValue:
+    """Of a parameter of any type: JSON where it is that, else the text."""
+    try:
+        return cast("JsonValue", json.loads(text, parse_constant=lambda name: name))
+    except (ValueError, RecursionError):
+        return text
 
 
 def _number(text: str) -> float:

@@ -43,6 +43,7 @@ class EngineImage(BaseModel):
 
     id: Digest = Field(alias="Id")
     system: str = Field(default="linux", alias="Os")
+    architecture: str = Field(default="", alias="Architecture")
     repo_digests: list[str] | None = Field(default=None, alias="RepoDigests")
     config: _Config | None = Field(default=None, alias="Config")
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch_jobs.build import Builder, BuildPlan
 from launch_jobs.build.options import build_options
-from launch_jobs.build.plan import base_reference, plan
+from launch_jobs.build.plan import base_reference, plan, platform_of
+from launch_jobs.build.resolution import Resolution, Resolver, is_foreign, kept_resolution
 from launch_jobs.errors import BadInput
-from launch_jobs.job import ImageSource, JobVersion, Source
-from launch_jobs.names import ImageRef
+from launch_jobs.job import Environment, ImageSource, JobVersion, Source
+from launch_jobs.names import Digest, ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -78,7 +80,12 @@ async def checked_out(version: JobVersion, store: JobStore) -> AsyncGenerator[Pa
 
 
 async def plan_image(
-    version: JobVersion, store: JobStore, settings: LaunchSettings, builder: Builder, *, base_image: str | None = None
+    version: JobVersion,
+    store: JobStore,
+    settings: LaunchSettings,
+    builder: Builder,
+    *,
+    base_image: str | None = None,
 ) -> BuildPlan:
     """What would be built for a job version.
 
@@ -90,7 +97,8 @@ async def plan_image(
         base_image: the queue's, before the settings'.
 
     Raises:
-        BadInput: the job is a ready image, or its base image does not exist.
+        BadInput: the job is a ready image, its base image does not exist, or it carries what cannot run there.
+        BuildError: its packages cannot be resolved for the engine's platform.
         Unavailable: the engine does not answer.
     """
     job = version.job
@@ -102,7 +110,20 @@ async def plan_image(
         async with checked_out(version, store) as tree:
             own = _own_dockerfile(tree, job.dockerfile)
     base = await builder.resolve_base(base_reference(job, options, own_dockerfile=own))
-    return plan(job, base, options, own_dockerfile=own)
+    if job.dockerfile:
+        return plan(job, base, options, own_dockerfile=own)
+    found = await _for_platform(job.environment, platform_of(job, base, options), settings)
+    return plan(job, base, options, environment=found.environment).model_copy(update={"notes": found.changes})
+
+
+async def _for_platform(environment: Environment, platform: str, settings: LaunchSettings) -> Resolution:
+    """A job's environment, resolved again if it was captured on another platform."""
+    if not is_foreign(environment, platform):
+        return Resolution(environment=environment)
+    from launch_jobs.build.venv import uv_command, uv_environment
+
+    resolver = Resolver(uv_command(), uv_environment(os.environ, settings), settings.package_index)
+    return await kept_resolution(environment, platform, resolver, settings.home / "resolutions")
 
 
 def _own_dockerfile(tree: Path, path: str) -> str:
@@ -130,5 +151,16 @@ async def build_planned(
         say(f"Image {what.tag} is built already")
         return found
     say(f"Building image {what.tag}")
+    for note in what.notes:
+        say(note)
     async with checked_out(version, store) as tree:
-        return await builder.build(what, tree, say)
+        wheels = await asyncio.to_thread(fetch_wheels, what.carried, store, tree.with_name("wheels"))
+        return await builder.build(what.model_copy(update={"wheels": wheels}), tree, say)
+
+
+def fetch_wheels(carried: Mapping[str, Digest], store: JobStore, folder: Path) -> Path:
+    """The wheels that a job carries, as files of a new folder."""
+    folder.mkdir()
+    for path, digest in carried.items():
+        store.get_blob(digest, folder / Path(path).name)
+    return folder

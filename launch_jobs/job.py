@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -57,7 +58,16 @@ class TreeEntry(Frozen):
 def tree_digest(entries: list[TreeEntry]) -> Digest:
     """The digest of a tree: of its entries sorted by path. Empty folders do not count (git keeps none)."""
     ordered = sorted(entries, key=lambda entry: entry.path)
-    return digest_of([[entry.path, entry.mode, entry.digest] for entry in ordered])
+    return digest_of([[_path_value(entry.path), entry.mode, entry.digest] for entry in ordered])
+
+
+def _path_value(path: str) -> JsonValue:
+    """A path as JSON; one that is not UTF-8 (`os.fsdecode` leaves its bytes as lone surrogates) by its bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"base64": b64encode(path.encode("utf-8", "surrogateescape")).decode()}
+    return path
 
 
 class Entrypoint(Frozen):
@@ -74,13 +84,25 @@ class Distribution(Frozen):
 
     name: str = Field(description="Normalised (PEP 503).")
     version: str
-    origin: Literal["index", "url", "vcs", "source"] = Field(
+    origin: Literal["index", "url", "vcs", "source", "wheel"] = Field(
         default="index",
-        description="Where it came from; `source`: editable or a local folder, carried in the source tree.",
+        description="Where it came from; `source`: editable or a local folder, carried in the source tree; "
+        "`wheel`: from elsewhere on the capturing machine, carried as a blob of the job store.",
     )
     url: str | None = Field(
         default=None,
-        description="For url and vcs: pip's direct reference. For source: path relative to the source root.",
+        description="For url and vcs: pip's direct reference. For source: path relative to the source root. "
+        "For wheel: its file name.",
+    )
+    index: str | None = Field(
+        default=None, description="For index: URL of the index that has it; None: the tools' own default (PyPI)."
+    )
+    hashes: tuple[str, ...] = Field(
+        default=(), description="`sha256:…` of the files it may be installed from; for wheel: of the blob. Empty: any."
+    )
+    extras: tuple[str, ...] = Field(default=(), description="Extras that something needed asks for, sorted.")
+    entry_points: str | None = Field(
+        default=None, description="For source: text of its entry_points.txt: console scripts and plugins."
     )
 
 
@@ -90,8 +112,18 @@ class Environment(Frozen):
     python: str | None = Field(
         default=None, description="Exact version, e.g. `3.11.7`; None for a program in another language."
     )
+    implementation: str = Field(
+        default="cpython", description="As `sys.implementation.name` says; `cpython+freethreaded` without the GIL."
+    )
     platform: str = Field(default="linux/amd64", description="OCI platform it was captured on.")
     distributions: tuple[Distribution, ...] = Field(default=(), description="Sorted by name; closed over requirements.")
+
+    @property
+    def wheels(self) -> dict[str, Digest]:
+        """File name → blob of each distribution that is carried as a wheel."""
+        return {
+            one.url: one.hashes[0] for one in self.distributions if one.origin == "wheel" and one.url and one.hashes
+        }
 
 
 class Inputs(Frozen):
@@ -105,16 +137,19 @@ class Inputs(Frozen):
 
 
 class Option(Frozen):
-    """How one parameter becomes arguments (captured from argparse)."""
+    """How one parameter becomes arguments (captured from argparse, click, Hydra, absl or fire)."""
 
-    name: str = Field(description="The parameter: argparse's `dest`.")
+    name: str = Field(description="The parameter: argparse's `dest`; of a sub-command's, `command.dest` if taken.")
     flag: str | None = Field(description="The long option, e.g. `--lr`; None for a positional argument.")
-    action: Literal["store", "append", "flag", "count", "boolean"] = Field(
+    action: Literal["store", "append", "flag", "count", "boolean", "assign", "literal", "word"] = Field(
         default="store",
-        description="flag: there when the value is `const`; boolean: --x or --no-x; count, append: repeated.",
+        description="flag: there when the value is `const`; boolean: --x or --no-x; count, append: repeated; "
+        "assign: Hydra's `name=value`; literal: the value as Python writes it (fire); "
+        "word: no parameter but the sub-command `const`, behind which the next options stand.",
     )
     const: JsonValue = Field(default=True, description="For flag: the value that the flag's presence means.")
     many: bool = Field(default=False, description="The option takes a list of values (nargs).")
+    separate: bool = Field(default=False, description="A value is a word behind the flag, not `flag=value`.")
     position: int = Field(default=0, description="Order among positional arguments.")
 
 
@@ -153,6 +188,7 @@ class Origin(Frozen):
     bundle: Digest | None = Field(default=None, description="Blob: git bundle, when no remote has the commit.")
     patch: Digest | None = Field(default=None, description="Blob: binary patch from the commit to the tree.")
     archive: Digest | None = Field(default=None, description="Blob: tar of the tree (code sources, imported jobs).")
+    notes: tuple[str, ...] = Field(default=(), description="What is particular about the source, in plain words.")
 
 
 class Host(Frozen):
@@ -180,7 +216,14 @@ class CaptureRecord(Frozen):
     )
     freeze: tuple[Distribution, ...] = Field(default=(), description="Everything installed in the interpreter.")
     libraries: tuple[str, ...] = Field(default=(), description="System libraries the process had loaded.")
+    system_packages: tuple[str, ...] = Field(
+        default=(), description="Packages of the operating system that hold them: `libgomp1=12.2.0-14`."
+    )
     notes: tuple[str, ...] = Field(default=(), description="What could not be seen, in plain words.")
+    verified: bool | None = Field(
+        default=None,
+        description="The job's tree was rebuilt from what the store holds, and was the one that ran; None: not tried.",
+    )
 
 
 class JobVersion(Frozen):

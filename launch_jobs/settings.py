@@ -53,8 +53,14 @@ class LaunchSettings(BaseSettings):
         default=None, description="Prefect DockerRegistryCredentials block to pull with."
     )
     git_credentials: str | None = Field(default=None, description="launch-git-credentials block to reach a git host.")
+    git_remotes: str = Field(
+        default="https://* ssh://*", description="Remotes to fetch from: scheme://host, scheme://*, file:///folder, …"
+    )
     agent_host: str | None = Field(
         default=None, description="launch-agent-host block that fills what is left open here, when an agent starts."
+    )
+    source_limit_bytes: int = Field(
+        default=500_000_000, ge=1, description="Most bytes of source that one job carries; a single file: a fifth."
     )
     max_jobs: int | None = Field(default=None, ge=1, description="Most runs at once on one agent of this machine.")
     allow_process: bool = Field(default=False, description="Serve process queues of a server that is not on loopback.")

@@ -20,6 +20,7 @@ class BaseImage(Frozen):
 
     reference: str = Field(description="As the Dockerfile names it after FROM.")
     identity: Digest = Field(description="Registry digest, else the engine's image id.")
+    platform: str | None = Field(default=None, description="What it runs on, e.g. `linux/amd64`; None: unknown.")
 
 
 class BuildPlan(Frozen):
@@ -33,10 +34,19 @@ class BuildPlan(Frozen):
     dockerfile: str
     context: tuple[str, ...] = Field(description="Files of the build context besides the source tree.")
     files: dict[str, str] = Field(default_factory=dict, description="Content of those files, by path.")
+    carried: dict[str, Digest] = Field(default_factory=dict, description="Blobs that are files of it too, by path.")
+    wheels: Path | None = Field(default=None, exclude=True, description="Folder that has them while it is built.")
+    notes: tuple[str, ...] = Field(default=(), description="What is other than it was captured, in plain words.")
     platform: str
     base: BaseImage
     workdir: str = Field(description="Absolute working directory of the program; empty: the image's own.")
     root: str = Field(description="Absolute path of the source root in the image; empty: unknown (own Dockerfile).")
+
+    @property
+    def context_files(self) -> dict[str, str | Path]:
+        """The context's files by path: a text, or the file that has the content."""
+        found = {path: self.wheels / Path(path).name for path in self.carried} if self.wheels else {}
+        return {**self.files, **found}
 
 
 class Builder(Protocol):

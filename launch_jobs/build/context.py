@@ -16,19 +16,21 @@ TIME = 315532800
 """Of every file: 1980-01-01 UTC, the earliest that a zip file can hold."""
 
 
-def write_context(into: IO[bytes], dockerfile: str, files: Mapping[str, str], tree: tuple[Path, str] | None) -> None:
+def write_context(
+    into: IO[bytes], dockerfile: str, files: Mapping[str, str | Path], tree: tuple[Path, str] | None
+) -> None:
     """Write a context and rewind.
 
     Args:
         into: a file open for binary reading and writing.
         dockerfile: its text; found in the context under `DOCKERFILE`.
-        files: texts by path.
+        files: texts, or files to read, by path.
         tree: a source folder, and where its content goes in the context. At the top (""), it is the context of the
             job's own Dockerfile, so that its `.dockerignore` counts.
     """
     with tarfile.open(fileobj=into, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, text in sorted({**files, DOCKERFILE: dockerfile}.items()):
-            data = text.encode()
+            data = text.read_bytes() if isinstance(text, Path) else text.encode()
             tar.addfile(_entry(path, size=len(data)), io.BytesIO(data))
         if tree:
             _add_tree(tar, *tree)

@@ -103,7 +103,7 @@ class DockerBuilder:
         """Build one image. The context is a file without a name: however we end, nothing of it stays."""
         client = await buildkit_client(self._base_url) if self._buildkit else None
         text = plan.environment_dockerfile if source is None else plan.dockerfile
-        files = plan.files if source is None or not plan.environment_dockerfile else {}
+        files = plan.context_files if source is None or not plan.environment_dockerfile else {}
         tree = (source, "source" if plan.root else "") if source else None
         with tempfile.TemporaryFile() as context:
             dockerfile = text if client else without_buildkit(text)
@@ -148,7 +148,8 @@ class DockerBuilder:
         with opened(self._base_url) as engine:
             image = inspect_image(engine, str(reference))
         image = image or self._pull(reference)
-        return BaseImage(reference=str(reference), identity=_identity(image, reference))
+        platform = f"{image.system}/{image.architecture}" if image.architecture else None
+        return BaseImage(reference=str(reference), identity=_identity(image, reference), platform=platform)
 
     def _pull(self, reference: ImageRef) -> EngineImage:
         try:

@@ -5,6 +5,7 @@ set -eu
 python=$1 uv_version=$2 index=$3
 venv=/opt/launch/venv cache=/var/cache/launch
 minor=$(echo "$python" | cut -d. -f1,2)
+case $python in *+freethreaded) minor=$minor+freethreaded ;; esac
 
 # Without a cache mount (no BuildKit) a cache would only make the image larger.
 if grep -qs " $cache " /proc/mounts; then
@@ -43,11 +44,39 @@ uv=$tools/bin/uv
     echo "launch: the base image has no Python $minor and uv could not fetch it; choose a base image that has" >&2
     exit 1
 }
-if [ -s /opt/launch/requirements.lock ]; then
-    "$uv" pip install --python "$venv/bin/python" --no-deps -r /opt/launch/requirements.lock
-fi
+# One file an index: a package is taken from its own, and nobody can offer it in another. Hashes are checked.
+for lock in /opt/launch/requirements*.lock; do
+    if [ -s "$lock" ]; then
+        "$uv" pip install --python "$venv/bin/python" --no-deps -r "$lock"
+    fi
+done
 if [ -d /opt/launch/site ]; then
     cp -R /opt/launch/site/. "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+fi
+for script in /opt/launch/bin/*; do
+    [ -e "$script" ] || continue
+    cp "$script" "$venv/bin"
+    chmod 755 "$venv/bin/${script##*/}"
+done
+# Libraries of the system that compiled packages need and neither they nor the base image have, such as libgomp. Debian
+# names a package after its library: libgomp.so.1 is in libgomp1, libglib-2.0.so.0 in libglib2.0-0. What is not found
+# there fails when, and only if, the program needs it.
+missing=
+if command -v apt-get >/dev/null && command -v ldd >/dev/null; then
+    for library in $(find "$venv" -name '*.so*' -type f -exec ldd {} + 2>/dev/null |
+        sed -n 's/^[[:space:]]*\(lib[^ ]*\) => not found$/\1/p' | sort -u); do
+        [ -n "$(find "$venv" -name "$library" -print -quit)" ] || missing="$missing $library"
+    done
+fi
+if [ -n "$missing" ]; then
+    apt-get update -qq || true
+    for library in $missing; do
+        package=$(echo "$library" | tr '[:upper:]_' '[:lower:]-' |
+            sed -E 's/-([0-9.]+)\.so/\1.so/; s/([0-9])\.so\./\1-/; s/\.so\.//; s/\.so$//')
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends -- "$package" >/dev/null 2>&1 ||
+            echo "launch: no package for the missing system library $library (tried $package)"
+    done
+    rm -rf /var/lib/apt/lists/*
 fi
 # The folder of outputs: anybody's, and with the date by which the agent knows that it is empty (targets/containers.py).
 mkdir -p -m 1777 /launch/outputs

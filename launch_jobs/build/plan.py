@@ -23,7 +23,16 @@ from launch_jobs.build.dockerfile import (
     text_of,
     workdir,
 )
-from launch_jobs.build.requirements import check_url, lock, minor_version, python_version, source_metadata, source_paths
+from launch_jobs.build.requirements import (
+    check_url,
+    locks,
+    minor_version,
+    python_request,
+    python_version,
+    source_metadata,
+    source_paths,
+    source_scripts,
+)
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Environment, Frozen, ImageSource, Job
 from launch_jobs.names import Digest, ImageRef, digest_of, sha256
@@ -73,10 +82,31 @@ def base_reference(job: Job, options: BuildOptions, *, own_dockerfile: str | Non
         return str(ImageRef.parse(job.base_image or options.base_image or ""))
     if job.environment.python is None:
         return "docker.io/library/debian:stable-slim"
-    return f"docker.io/library/python:{minor_version(python_version(job.environment))}-slim"
+    kind = "pypy" if job.environment.implementation == "pypy" else "python"
+    return f"docker.io/library/{kind}:{minor_version(python_version(job.environment))}-slim"
 
 
-def plan(job: Job, base: BaseImage, options: BuildOptions, *, own_dockerfile: str | None = None) -> BuildPlan:
+def platform_of(job: Job, base: BaseImage, options: BuildOptions) -> str:
+    """What an image is for: the queue's platform, else its base image's, else the job's own if that is a Linux.
+
+    Raises:
+        BadInput: that is no platform.
+    """
+    captured = job.environment.platform
+    found = options.platform or base.platform or (captured if captured.startswith("linux/") else "linux/amd64")
+    if not _PLATFORM.fullmatch(found):
+        raise BadInput(f"{found[:60]!r} is no platform", do="Write it as linux/amd64")
+    return found
+
+
+def plan(
+    job: Job,
+    base: BaseImage,
+    options: BuildOptions,
+    *,
+    own_dockerfile: str | None = None,
+    environment: Environment | None = None,
+) -> BuildPlan:
     """Decide what will be built for a job.
 
     Args:
@@ -84,6 +114,7 @@ def plan(job: Job, base: BaseImage, options: BuildOptions, *, own_dockerfile: st
         base: the image of `base_reference`, resolved.
         options: what queue and settings decide.
         own_dockerfile: content of `job.dockerfile`, if the job has one.
+        environment: the job's, resolved again for the queue's platform; None: as it was captured.
 
     Raises:
         BadInput: the job is a ready image, or something in it cannot stand in a build.
@@ -92,15 +123,17 @@ def plan(job: Job, base: BaseImage, options: BuildOptions, *, own_dockerfile: st
         raise BadInput(f"{job.source.reference} is a ready image: nothing is built")
     if base.reference != "scratch":
         ImageRef.parse(base.reference)
+    software = environment or job.environment
     if job.dockerfile:
         lines = own_lines(check_own(own_dockerfile or ""), job.entrypoint)
-        return _single(_Inputs(job, base, options, {}), lines).model_copy(update={"workdir": "", "root": ""})
+        own = _single(_Inputs(job, base, options, {}, Environment()), lines)
+        return own.model_copy(update={"workdir": "", "root": ""})
     files = _certificates(options)
-    if job.environment.python is not None:
-        return _layered(_Inputs(job, base, options, files | _environment_files(job.environment)))
+    if software.python is not None:
+        return _layered(_Inputs(job, base, options, files | _environment_files(software, options), software))
     trust = [COPY_FILES, *certificate_lines()] if files else []
     lines = [f"FROM {base.reference}", "USER 0:0", *trust, *job_lines(job.entrypoint)]
-    return _single(_Inputs(job, base, options, files), lines)
+    return _single(_Inputs(job, base, options, files, Environment()), lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +142,21 @@ class _Inputs:
     base: BaseImage
     options: BuildOptions
     files: dict[str, str]
+    environment: Environment
 
     @property
     def platform(self) -> str:
-        captured = self.job.environment.platform
-        found = self.options.platform or (captured if captured.startswith("linux/") else "linux/amd64")
-        if not _PLATFORM.fullmatch(found):
-            raise BadInput(f"{found[:60]!r} is no platform", do="Write it as linux/amd64")
-        return found
+        return platform_of(self.job, self.base, self.options)
 
     def environment_digest(self, dockerfile: str) -> Digest:
         """Of everything in an image but the source tree."""
-        files: JsonValue = {path: sha256(text.encode()) for path, text in self.files.items()}
+        files: JsonValue = {**{path: sha256(text.encode()) for path, text in self.files.items()}, **self.carried}
         return digest_of([PLANNER, self.base.identity, self.platform, dockerfile, files])
+
+    @property
+    def carried(self) -> dict[str, Digest]:
+        """The wheels of the job, by path in the context."""
+        return {f"launch/wheels/{name}": digest for name, digest in self.environment.wheels.items()}
 
     @property
     def base_labels(self) -> dict[str, str]:
@@ -130,7 +165,7 @@ class _Inputs:
 
 def _layered(inputs: _Inputs) -> BuildPlan:
     """The environment as one image, shared by all jobs that have it; source and command as one small layer on it."""
-    python = python_version(inputs.job.environment)
+    python = python_request(inputs.environment)
     index = inputs.options.package_index
     install = (python, UV_VERSION, check_url("package index", index) if index else "")
     lines = environment_lines(inputs.base.reference, install, certificates=CERTIFICATE_FILE in inputs.files)
@@ -154,8 +189,9 @@ def _single(inputs: _Inputs, lines: list[str], environment: Digest | None = None
         tag=_tag("job", digest),
         environment_dockerfile="",
         dockerfile=text_of([*lines, *label_lines(labels)]),
-        context=tuple(sorted(inputs.files)),
+        context=tuple(sorted([*inputs.files, *inputs.carried])),
         files=inputs.files,
+        carried=inputs.carried,
         platform=inputs.platform,
         base=inputs.base,
         workdir=workdir(inputs.job.entrypoint),
@@ -163,14 +199,15 @@ def _single(inputs: _Inputs, lines: list[str], environment: Digest | None = None
     )
 
 
-def _environment_files(environment: Environment) -> dict[str, str]:
+def _environment_files(environment: Environment, options: BuildOptions) -> dict[str, str]:
     site = dict(source_metadata(environment))
     if folders := source_paths(environment):
         site["launch-jobs-source.pth"] = "".join(f"{posixpath.normpath(f'{ROOT}/{f}')}\n" for f in folders)
     return {
         "launch/install.sh": INSTALL,
-        "launch/requirements.lock": lock(environment),
+        **{f"launch/{name}": text for name, text in locks(environment, package_index=options.package_index).items()},
         **{f"launch/site/{path}": text for path, text in site.items()},
+        **{f"launch/bin/{name}": text for name, text in source_scripts(environment).items()},
     }
 
 

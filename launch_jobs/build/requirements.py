@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
@@ -13,6 +14,32 @@ from launch_jobs.errors import BadInput
 from launch_jobs.job import Distribution, Environment
 
 _URL = re.compile(r"(?:https?|git\+https?|git\+ssh)://[A-Za-z0-9._~:/?#\[\]@!&()*+,=%-]+")
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+_WHEEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*\.whl")
+_REQUESTS = {
+    "cpython": "{}",
+    "cpython+freethreaded": "{}+freethreaded",
+    "pypy": "pypy@{}",
+    "graalpy": "graalpy@{}",
+}
+"""How uv is asked for each implementation."""
+
+INDEX_LINE = "--index-url "
+"""How a requirements file for another index than the default begins."""
+
+WHEELS = "/opt/launch/wheels"
+"""Where an image that is built has the carried wheels."""
+
+_POINT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*=\s*(?P<module>[\w.]+)\s*:\s*(?P<call>[\w.]+)(?:\s*\[.*\])?")
+# A shell's command and a Python text at once, so that it holds wherever the environment is.
+_SCRIPT = """#!/bin/sh
+'''exec' "$(dirname "$0")/python" "$0" "$@"
+' '''
+import sys
+from {module} import {first}
+sys.exit({call}())
+"""
+
 _PYTHON = re.compile(r"[0-9]+\.[0-9]+(?:\.[0-9]+)?(?:(?:a|b|rc)[0-9]+)?\+?")
 
 
@@ -33,14 +60,57 @@ def minor_version(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def lock(environment: Environment) -> str:
+def python_request(environment: Environment) -> str:
+    """The interpreter in uv's words: exact version, and the implementation where it is not the usual one.
+
+    Raises:
+        BadInput: the version is none, or the implementation is none that uv knows.
+    """
+    version, implementation = python_version(environment), environment.implementation
+    if implementation not in _REQUESTS:
+        raise BadInput(
+            f"Python {version} is {implementation[:40]!r}, which no builder can provide",
+            do=f"Capture with one of: {', '.join(_REQUESTS)}",
+        )
+    return _REQUESTS[implementation].format(version)
+
+
+def minor_request(environment: Environment) -> str:
+    """The interpreter in uv's words, of any patch version."""
+    return _REQUESTS[environment.implementation].format(minor_version(python_version(environment)))
+
+
+def lock(environment: Environment, wheels: str = WHEELS) -> str:
     """The text of a requirements file with every package but the source tree's own; a line each, sorted by name.
+
+    Args:
+        environment: of a job.
+        wheels: absolute folder of the carried wheels.
 
     Raises:
         BadInput: a name, version or URL is malformed, is a local file, or carries a credential.
     """
-    lines = [_line(d) for d in sorted(environment.distributions, key=lambda d: d.name) if d.origin != "source"]
-    return "".join(line + "\n" for line in lines)
+    return _text(environment.distributions, wheels)
+
+
+def locks(environment: Environment, *, package_index: str | None, wheels: str = WHEELS) -> dict[str, str]:
+    """Requirements files by name, one for each index: a package is looked for in its own and in no other.
+
+    Args:
+        environment: of a job.
+        package_index: the queue's only index, which has every package; None: each package's own.
+        wheels: absolute folder of the carried wheels.
+
+    Raises:
+        BadInput: as `lock`; or an index cannot stand in a build's words.
+    """
+    if package_index:
+        return {"requirements.lock": lock(environment, wheels)}
+    files = {"requirements.lock": _text((d for d in environment.distributions if not d.index), wheels)}
+    for number, url in enumerate(sorted({d.index for d in environment.distributions if d.index}), 1):
+        text = _text((d for d in environment.distributions if d.index == url), wheels)
+        files[f"requirements-{number}.lock"] = f"{INDEX_LINE}{check_url('package index', url)}\n{text}"
+    return files
 
 
 def source_paths(environment: Environment) -> tuple[str, ...]:
@@ -61,7 +131,30 @@ def source_metadata(environment: Environment) -> dict[str, str]:
             folder = f"{name.replace('-', '_')}-{version}.dist-info"
             files[f"{folder}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
             files[f"{folder}/INSTALLER"] = "launch-jobs\n"
+            if found.entry_points:
+                files[f"{folder}/entry_points.txt"] = found.entry_points
     return files
+
+
+def source_scripts(environment: Environment) -> dict[str, str]:
+    """Console scripts of the source tree's own packages, by name, for the folder that has the `python` they run on."""
+    points = (
+        point
+        for found in environment.distributions
+        if found.origin == "source" and found.entry_points
+        for point in _console_scripts(found.entry_points)
+    )
+    return {name: _SCRIPT.format(module=module, call=call, first=call.split(".")[0]) for name, module, call in points}
+
+
+def _console_scripts(text: str) -> Iterator[tuple[str, str, str]]:
+    """Name, module and what is called in it; a line that is none is left out: nothing of it may become code."""
+    section = ""
+    for line in text.splitlines():
+        if line.strip().startswith("["):
+            section = line.strip()
+        elif section == "[console_scripts]" and (point := _POINT.fullmatch(line.strip())):
+            yield point["name"], point["module"], point["call"]
 
 
 def check_url(kind: str, url: str) -> str:
@@ -82,10 +175,22 @@ def check_url(kind: str, url: str) -> str:
     return url
 
 
-def _line(distribution: Distribution) -> str:
+def _text(distributions: Iterable[Distribution], wheels: str) -> str:
+    lines = [_line(d, wheels) for d in sorted(distributions, key=lambda d: d.name) if d.origin != "source"]
+    return "".join(line + "\n" for line in lines)
+
+
+def _line(distribution: Distribution, wheels: str) -> str:
     name, version = _checked(distribution)
+    if bad := [one for one in distribution.hashes if not _HASH.fullmatch(one)]:
+        raise BadInput(f"package {name} has the hash {bad[0][:80]!r}, which is none", do="Write it as sha256:…")
     if distribution.origin == "index":
-        return f"{name}=={version}"
+        return " ".join([f"{name}=={version}", *(f"--hash={one}" for one in distribution.hashes)])
+    if distribution.origin == "wheel":
+        file = distribution.url or ""
+        if not _WHEEL.fullmatch(file):
+            raise BadInput(f"package {name} has the file {file[:80]!r}, which is no wheel")
+        return f"{name} @ file://{quote(wheels)}/{quote(file)}"
     return f"{name} @ {check_url(f'package {name}', distribution.url or '')}"
 
 

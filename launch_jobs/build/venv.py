@@ -9,13 +9,20 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from launch_jobs.build import Log
 from launch_jobs.build.command import Ended, run
-from launch_jobs.build.requirements import lock, minor_version, python_version, source_metadata
+from launch_jobs.build.requirements import (
+    INDEX_LINE,
+    locks,
+    minor_request,
+    python_request,
+    source_metadata,
+    source_scripts,
+)
 from launch_jobs.errors import BuildError
 from launch_jobs.job import Environment, JsonValue
 from launch_jobs.names import Digest, digest_of
@@ -36,11 +43,18 @@ def venv_digest(environment: Environment, package_index: str | None = None) -> D
     Raises:
         BadInput: a version, name or URL in the environment is malformed.
     """
-    site: JsonValue = dict(source_metadata(environment))
-    return digest_of([PLANNER, python_version(environment), lock(environment), site, package_index])
+    site: JsonValue = {**source_metadata(environment), **source_scripts(environment)}
+    files: JsonValue = {**locks(environment, package_index=package_index), **environment.wheels}
+    return digest_of([PLANNER, python_request(environment), files, site, package_index])
 
 
-async def prepare_environment(environment: Environment, settings: LaunchSettings, log: Log) -> Path:
+FetchWheels = Callable[[Path], object]
+"""Makes a folder with the wheels that a job carries."""
+
+
+async def prepare_environment(
+    environment: Environment, settings: LaunchSettings, log: Log, *, fetch: FetchWheels | None = None
+) -> Path:
     """A folder with a virtual environment that holds exactly these packages; made if it is not there.
 
     Packages that live in the source tree are not installed: put `requirements.source_paths` on PYTHONPATH.
@@ -57,24 +71,21 @@ async def prepare_environment(environment: Environment, settings: LaunchSettings
     await asyncio.to_thread(folder.parent.mkdir, parents=True, exist_ok=True)
     async with _locked(folder) as descriptor:
         if not _is_complete(folder):
-            await _make(folder, environment, _Uv(settings, log, descriptor))
+            await _make(folder, environment, _Uv(settings, log, descriptor), fetch)
     return folder
 
 
-async def _make(folder: Path, environment: Environment, uv: _Uv) -> None:
+async def _make(folder: Path, environment: Environment, uv: _Uv, fetch: FetchWheels | None) -> None:
     """In place, for a virtual environment cannot be moved; the mark comes last."""
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     try:
-        await _interpreter(uv, folder, python_version(environment))
-        requirements = folder / "requirements.lock"
-        requirements.write_text(lock(environment))
-        if requirements.stat().st_size:
-            python = str(folder / "bin" / "python")
-            # Compiled once here, or each of the first runs, started together, compiles everything for itself.
-            how = ("--no-deps", "--compile-bytecode", "-r", str(requirements))
-            ended = await uv("pip", "install", "--python", python, *how)
-            if ended.code:
-                raise BuildError(f"the packages of environment {folder.name} could not be installed\n{ended.tail}")
+        await _interpreter(uv, folder, environment)
+        wheels = folder / "wheels"
+        if environment.wheels and fetch:
+            await asyncio.to_thread(fetch, wheels)
+        for name, text in locks(environment, package_index=uv.index, wheels=str(wheels)).items():
+            await _install(uv, folder, folder / name, text)
+        await asyncio.to_thread(shutil.rmtree, wheels, ignore_errors=True)
         _write_site(folder, environment)
         (folder / COMPLETE).touch()
     finally:
@@ -82,9 +93,23 @@ async def _make(folder: Path, environment: Environment, uv: _Uv) -> None:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-async def _interpreter(uv: _Uv, folder: Path, version: str) -> None:
+async def _install(uv: _Uv, folder: Path, requirements: Path, text: str) -> None:
+    """Install what one index has; hashes are checked where there are any."""
+    if not text:
+        return
+    await asyncio.to_thread(requirements.write_text, text)
+    first = text.splitlines()[0]
+    index = ("--default-index", first.removeprefix(INDEX_LINE)) if first.startswith(INDEX_LINE) else ()
+    # Compiled once here, or each of the first runs, started together, compiles everything for itself.
+    how = ("--no-deps", "--compile-bytecode", *index, "-r", str(requirements))
+    ended = await uv("pip", "install", "--python", str(folder / "bin" / "python"), *how)
+    if ended.code:
+        raise BuildError(f"the packages of environment {folder.name} could not be installed\n{ended.tail}")
+
+
+async def _interpreter(uv: _Uv, folder: Path, environment: Environment) -> None:
     """The exact version, else the same minor."""
-    minor = minor_version(version)
+    version, minor = python_request(environment), minor_request(environment)
     make = ("venv", "--no-python-downloads", str(folder), "--python")
     if (await uv(*make, version, into=[])).code == 0:
         return
@@ -120,6 +145,9 @@ def _write_site(folder: Path, environment: Environment) -> None:
     for path, text in source_metadata(environment).items():
         (site / path).parent.mkdir(exist_ok=True)
         (site / path).write_text(text)
+    for name, text in source_scripts(environment).items():
+        (folder / "bin" / name).write_text(text)
+        (folder / "bin" / name).chmod(0o755)
 
 
 def _use(folder: Path) -> bool:
@@ -138,14 +166,20 @@ def _is_complete(folder: Path) -> bool:
 
 class _Uv:
     def __init__(self, settings: LaunchSettings, log: Log, descriptor: int) -> None:
-        self.log, self._argv, self._env, self._keep = log, _command(), _environment(os.environ, settings), descriptor
+        self.index = settings.package_index
+        self.log, self._argv, self._env, self._keep = (
+            log,
+            uv_command(),
+            uv_environment(os.environ, settings),
+            descriptor,
+        )
 
     async def __call__(self, *arguments: str, into: list[str] | None = None) -> Ended:
         log = self.log if into is None else into.append
         return await run([*self._argv, *arguments], log=log, env=self._env, keep=(self._keep,))
 
 
-def _command() -> list[str]:
+def uv_command() -> list[str]:
     """Our own uv, pinned by our lock, else the one on PATH."""
     if importlib.util.find_spec("uv"):
         return [sys.executable, "-m", "uv"]
@@ -155,7 +189,8 @@ def _command() -> list[str]:
     return [found]
 
 
-def _environment(ours: Mapping[str, str], settings: LaunchSettings) -> dict[str, str]:
+def uv_environment(ours: Mapping[str, str], settings: LaunchSettings) -> dict[str, str]:
+    """Variables for uv: ours, without what would choose another interpreter, and with the settings' index and trust."""
     env = {name: value for name, value in ours.items() if name not in _FOREIGN}
     env.setdefault("UV_SYSTEM_CERTS", "1")
     env["UV_NO_PROGRESS"] = "1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -32,6 +32,7 @@ class Choices(TypedDict, total=False):
         base_image: image to build upon instead of the queue's.
         build_context: folder of the source to take as the whole source: Dockerfile and command are relative to it.
         schema: JSON schema of the parameters, which reach the program as LAUNCH_PARAMETERS.
+        secret_files: paths that may hold secrets, relative to here or to the source root; each is noted.
     """
 
     python: str | None
@@ -39,6 +40,7 @@ class Choices(TypedDict, total=False):
     base_image: str | None
     build_context: str | None
     schema: JsonObject | None
+    secret_files: Sequence[str]
 
 
 def check_choices(choices: Choices) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import shutil
 import tarfile
 import tempfile
@@ -12,16 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch_jobs.capture.ignore import IgnoreRules
+from launch_jobs.capture.limits import Limits, Meter
+from launch_jobs.capture.mounts import kernel_mounts, mount_notes
+from launch_jobs.capture.secrets import check_secrets
 from launch_jobs.capture.tree import (
-    LIMIT_BYTES,
     Blobs,
     FileChangedError,
     SeenFile,
     Snapshot,
-    check_limit,
+    SpecialFileError,
+    Stamp,
+    check_link,
     check_unchanged,
     copy_seen,
+    leaves,
     see,
+    stamp_of,
     walk,
 )
 from launch_jobs.errors import BadInput, CaptureError, StoreError
@@ -34,6 +39,13 @@ class _ArchiveContent:
 
     folder: tempfile.TemporaryDirectory[str]
     archive: tarfile.TarFile
+
+    def rebuild(self, source: GitSource | CodeSource, origin: Origin, store: Blobs, into: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="launch-jobs-proof-") as folder:
+            if origin.archive is None:
+                raise StoreError(f"the tree {source.tree} has no archive")
+            store.get_blob(origin.archive, Path(folder) / "source.tar")
+            unpack_archive(Path(folder) / "source.tar", into)
 
     def read(self, entry: TreeEntry) -> bytes:
         member = self.archive.getmember(entry.path)
@@ -48,7 +60,7 @@ class _ArchiveContent:
 
 
 def snapshot_code(
-    directory: Path, store: Blobs, *, without: Collection[str] = (), limit_bytes: int = LIMIT_BYTES
+    directory: Path, store: Blobs, *, without: Collection[str] = (), limits: Limits | None = None
 ) -> Snapshot:
     """Capture the files of a folder, ignored ones excepted; the archive is in the store afterwards.
 
@@ -56,21 +68,24 @@ def snapshot_code(
         directory: the source root.
         store: takes the archive.
         without: paths relative to the root that are not source (outputs of earlier tracked runs).
-        limit_bytes: most bytes of files.
+        limits: most that the files may be; None: the defaults.
 
     Raises:
         CaptureError: something cannot be carried exactly; names it and says what to do.
+        Refused: a file holds a secret.
     """
     root = directory.resolve()
     last = None
     for _ in range(2):
         folder = tempfile.TemporaryDirectory(prefix="launch-jobs-source-")
         try:
-            seen = _look(root, frozenset(without))
-            check_limit(seen, limit_bytes, root)
+            limits = limits or Limits()
+            seen, notes = _look(root, frozenset(without), Meter(limits, root))
+            notes = (*notes, *check_secrets(root, seen, limits.secret_files))
             archive = _pack(root, seen, Path(folder.name) / "source.tar")
             check_unchanged(root, {one.entry.path: one.stamp for one in seen})
-            return _snapshot(root, seen, store.put_blob(archive), _ArchiveContent(folder, tarfile.open(archive)))
+            origin = Origin(archive=store.put_blob(archive), notes=notes)
+            return _snapshot(root, seen, origin, _ArchiveContent(folder, tarfile.open(archive)))
         except FileChangedError as error:
             folder.cleanup()
             last = error
@@ -130,35 +145,40 @@ def unpack_archive(archive: Path, into: Path, *, outward: bool = False) -> None:
             _write(opened, member, into / member.name)
 
 
-def _look(root: Path, without: frozenset[str]) -> list[SeenFile]:
-    seen: list[SeenFile] = []
-    for path in sorted(walk(root, IgnoreRules(root).keep)):
+def _look(root: Path, without: frozenset[str], meter: Meter) -> tuple[list[SeenFile], tuple[str, ...]]:
+    """Weigh every file that is source, then read it; notes on what no archive can hold."""
+    paths: list[str] = []
+    mounts, rules = kernel_mounts(root), IgnoreRules(root)
+    notes = mount_notes(mounts)
+    for path in walk(root, lambda path, is_folder: path not in mounts and rules.keep(path, is_folder)):
         if path in without:
             continue
-        one = see(root, path)
-        if one is None:
-            raise FileChangedError(path)
-        if one.entry.mode == "link":
-            _check_link(root, path)
-        seen.append(one)
-    return seen
+        stamp = _stamp(root, path)
+        if stamp is None:
+            notes.append(f"{path!r} is a socket, pipe or device, which no job can hold: it is left out.")
+            continue
+        meter.add(path, stamp[1])
+        paths.append(path)
+    return [_see(root, path) for path in sorted(paths)], tuple(sorted(notes))
 
 
-def _check_link(root: Path, path: str) -> None:
-    target = os.fsencode((root / path).readlink()).decode("utf-8", "backslashreplace")
-    if _leaves(path, target):
-        raise CaptureError(
-            f"the link {path!r} in {root} points outside, to {target!r}, and cannot be carried",
-            do="Put the file in its place, ignore the link, or name its target as a dataset",
-        )
+def _stamp(root: Path, path: str) -> Stamp | None:
+    try:
+        stamp = stamp_of(f"{root}/{path}")
+    except SpecialFileError:
+        return None
+    if stamp is None:
+        raise FileChangedError(path)
+    return stamp
 
 
-def _leaves(path: str, target: str) -> bool:
-    """Whether a link's target is outside the tree, or says so by an absolute path."""
-    if target.startswith("/"):
-        return True
-    landed = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-    return landed == ".." or landed.startswith("../")
+def _see(root: Path, path: str) -> SeenFile:
+    one = see(root, path)
+    if one is None:
+        raise FileChangedError(path)
+    if one.entry.mode == "link":
+        check_link(root, path)
+    return one
 
 
 def _pack(root: Path, seen: list[SeenFile], archive: Path) -> Path:
@@ -178,11 +198,11 @@ def _pack(root: Path, seen: list[SeenFile], archive: Path) -> Path:
     return archive
 
 
-def _snapshot(root: Path, seen: list[SeenFile], archive: str, content: _ArchiveContent) -> Snapshot:
+def _snapshot(root: Path, seen: list[SeenFile], origin: Origin, content: _ArchiveContent) -> Snapshot:
     entries = [one.entry for one in seen]
     return Snapshot(
         source=CodeSource(tree=tree_digest(entries)),
-        origin=Origin(archive=archive),
+        origin=origin,
         root=root,
         files=tuple(entries),
         content=content,
@@ -196,7 +216,7 @@ def _check_member(member: tarfile.TarInfo, links: set[str], *, outward: bool) ->
         raise StoreError(f"the archive holds {member.name!r}, which no snapshot writes")
     if any("/".join(parts[:count]) in links for count in range(1, len(parts))):
         raise StoreError(f"the archive holds {member.name!r} below a link")
-    if member.issym() and not outward and _leaves(member.name, member.linkname):
+    if member.issym() and not outward and leaves(member.name, member.linkname):
         raise StoreError(f"the archive holds the link {member.name!r} to {member.linkname!r}, outside its tree")
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal, cast
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from launch_jobs.capture.interpreter import Installed, Probe
+from launch_jobs.capture.origin import describe, local_path, without_credentials
 from launch_jobs.errors import CaptureError
-from launch_jobs.job import Distribution, Environment, JsonObject
+from launch_jobs.job import Distribution, Environment
+
+__all__ = ["Carry", "Evidence", "Mode", "environment_of", "freeze", "without_credentials"]
 
 Mode = Literal["imported", "project", "full"]
 
@@ -21,6 +24,12 @@ _TOOLS = {"pip", "setuptools", "wheel"}
 """Part of nearly every environment, needed by few: only what requires or declares them counts."""
 
 _TOOL_MODULES = {"pip", "setuptools", "wheel", "_distutils_hack"}
+_EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
+_DEVELOPERS = re.compile(
+    r"(?:all|full|complete|ci|build|install|examples?|benchmarks?|maint|dev|docs?|lint|tests?|testing|typing)",
+    re.IGNORECASE,
+)
+
 _SITE = {"site-packages", "dist-packages"}
 
 
@@ -43,8 +52,20 @@ class Evidence:
     declared: Collection[Requirement] = ()
 
 
-def environment_of(probe: Probe, evidence: Evidence, mode: Mode = "project") -> Environment:
+Carry = Callable[[Installed], Distribution | None]
+"""Carries a distribution that only this machine has; None: it need not."""
+
+
+def environment_of(
+    probe: Probe, evidence: Evidence, mode: Mode = "project", *, carry: Carry | None = None
+) -> Environment:
     """The environment that a job needs, of the one that its interpreter has.
+
+    Args:
+        probe: what the interpreter is, and has.
+        evidence: what tells which distributions are needed.
+        mode: how much of the evidence counts.
+        carry: takes needed distributions that only this machine has; None: they are refused.
 
     Raises:
         CaptureError: a needed distribution was installed from a folder or file outside the source tree.
@@ -58,15 +79,26 @@ def environment_of(probe: Probe, evidence: Evidence, mode: Mode = "project") -> 
     extras: dict[str, set[str]] = {name: set() for name in roots}
     if mode != "imported":
         _add_required(extras, found, evidence.declared)
-    needed = [found.by_name[name] for name in sorted(_closed(found, extras))]
-    distributions = [_checked(_describe(one, evidence.root), evidence.root) for one in needed if one.version]
-    return Environment(python=probe.python, platform=probe.platform, distributions=tuple(distributions))
+    if mode == "project":
+        for name in set(found.scanned()):
+            _add_required(extras, found, _optional(found.by_name[name], found.markers))
+    distributions: list[Distribution] = []
+    for name in sorted(_closed(found, extras)):
+        one = found.by_name[name]
+        described = (carry and carry(one)) or _checked(describe(one, evidence.root), evidence.root)
+        distributions.append(described.model_copy(update={"extras": tuple(sorted(extras[name]))}))
+    return Environment(
+        python=probe.python,
+        implementation=probe.implementation,
+        platform=probe.platform,
+        distributions=tuple(distributions),
+    )
 
 
 def freeze(probe: Probe, root: Path) -> tuple[Distribution, ...]:
     """Everything installed, sorted by name."""
     there = _first_of_each(probe.distributions)
-    return tuple(_describe(there[name], root) for name in sorted(there) if there[name].version)
+    return tuple(describe(there[name], root) for name in sorted(there))
 
 
 class _Installation:
@@ -124,18 +156,12 @@ class _Installation:
         return module.partition(".")[0] in self.evidence.local
 
 
-def local_path(one: Installed) -> Path | None:
-    """The folder or file on this machine that a distribution was installed from, if it was."""
-    parts = urlsplit(str((one.direct_url or {}).get("url", "")))
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
-
-
 def _first_of_each(distributions: Iterable[Installed]) -> dict[str, Installed]:
     """By normalised name; the first on the path counts, but an `egg-info` in a work folder hides no real install."""
     found: dict[str, Installed] = {}
     for one in distributions:
         name = canonicalize_name(one.name)
-        if name not in found or (one.direct_url and not found[name].direct_url):
+        if one.version and (name not in found or (one.direct_url and not found[name].direct_url)):
             found[name] = one
     return found
 
@@ -170,6 +196,12 @@ def _closed(found: _Installation, extras: dict[str, set[str]]) -> Iterable[str]:
     return extras
 
 
+def _optional(one: Installed, markers: Mapping[str, str]) -> Iterator[Requirement]:
+    """What it can use where that is installed (pandas' pyarrow), which no import statement of the source names."""
+    named = {extra for line in one.requires for extra in _EXTRA.findall(line)}
+    yield from _requirements(one, markers, {extra for extra in named if not _DEVELOPERS.match(extra)})
+
+
 def _requirements(one: Installed, markers: Mapping[str, str], extras: Collection[str]) -> Iterator[Requirement]:
     for line in one.requires:
         try:
@@ -181,21 +213,6 @@ def _requirements(one: Installed, markers: Mapping[str, str], extras: Collection
             yield requirement
 
 
-def _describe(one: Installed, root: Path) -> Distribution:
-    name, version, direct = canonicalize_name(one.name), one.version or "", one.direct_url
-    if direct is None:
-        return Distribution(name=name, version=version)
-    local = local_path(one)
-    if local is not None:
-        inside = local.is_relative_to(root)
-        url = local.relative_to(root).as_posix() if inside else local.as_uri()
-        return Distribution(name=name, version=version, origin="source" if inside else "url", url=url)
-    url = without_credentials(str(direct.get("url", "")))
-    if isinstance(direct.get("vcs_info"), dict):
-        return Distribution(name=name, version=version, origin="vcs", url=_vcs_url(url, direct))
-    return Distribution(name=name, version=version, origin="url", url=url + _fragment(direct))
-
-
 def _checked(one: Distribution, root: Path) -> Distribution:
     if one.origin == "url" and one.url and one.url.startswith("file:"):
         raise CaptureError(
@@ -203,26 +220,3 @@ def _checked(one: Distribution, root: Path) -> Distribution:
             do="Install it from an index or a repository, or move it into the source tree",
         )
     return one
-
-
-def _vcs_url(url: str, direct: JsonObject) -> str:
-    info = cast("JsonObject", direct["vcs_info"])
-    return f"{info.get('vcs')}+{url}@{info.get('commit_id')}{_fragment(direct)}"
-
-
-def _fragment(direct: JsonObject) -> str:
-    """The hash and folder that pip writes after `#`."""
-    archive = direct.get("archive_info")
-    hashes = archive.get("hashes") if isinstance(archive, dict) else None
-    sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
-    parts = [f"sha256={sha256}"] if sha256 else []
-    parts += [f"subdirectory={direct['subdirectory']}"] if direct.get("subdirectory") else []
-    return f"#{'&'.join(parts)}" if parts else ""
-
-
-def without_credentials(url: str) -> str:
-    """The URL without user and password; the user of an ssh address is part of the address."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    keep = at and parts.scheme.endswith("ssh") and ":" not in user
-    return urlunsplit(parts._replace(netloc=f"{user}@{host}" if keep else host))

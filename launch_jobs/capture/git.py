@@ -19,7 +19,7 @@ from typing import BinaryIO
 import git
 from git.exc import GitCommandNotFound
 
-from launch_jobs.capture.tree import ObjectFormat, check_text
+from launch_jobs.capture.tree import ObjectFormat
 from launch_jobs.errors import CaptureError
 
 # What a user or operator may say about the way to remotes; any other GIT_* variable (GIT_DIR and GIT_INDEX_FILE inside
@@ -45,7 +45,9 @@ _NO_CONFIGURATION = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
 }
-_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
+_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"} | {
+    "GIT_GRAFT_FILE": os.devnull
+}
 # ssh asks on the terminal by itself; sent to a program that says no, a missing key fails instead of waiting for ever.
 _NO_QUESTIONS = {"SSH_ASKPASS_REQUIRE": "force"}
 
@@ -93,11 +95,15 @@ class Git:
 
     def text(self, *arguments: str) -> str:
         """Run one command and return what it prints, without the last newline."""
-        return check_text(self.run(*arguments).removesuffix(b"\n"))
+        output = self.run(*arguments).removesuffix(b"\n")
+        try:
+            return output.decode()
+        except UnicodeDecodeError as error:
+            raise CaptureError(f"git said {output!r}, which is not UTF-8", do="Rename what it names") from error
 
     def paths(self, *arguments: str) -> list[str]:
-        """Run one command with `-z` output and return its records."""
-        return [check_text(record) for record in self.run(*arguments).split(b"\0") if record]
+        """Run one command with `-z` output and return its records; as paths, whatever bytes these have."""
+        return [os.fsdecode(record) for record in self.run(*arguments).split(b"\0") if record]
 
     def _run(self, arguments: tuple[str, ...], stdin: BinaryIO) -> bytes:
         try:

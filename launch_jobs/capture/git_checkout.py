@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from launch_jobs.capture.git import GitFailedError, scratch, write_files, write_
 from launch_jobs.capture.git_remote import clean_url, fetch_commit, fetch_ref
 from launch_jobs.capture.tree import Blobs, Snapshot, scan_tree
 from launch_jobs.errors import BadInput, CaptureError, StoreError
-from launch_jobs.job import GitSource, JobVersion, Origin, TreeEntry, tree_digest
+from launch_jobs.job import CodeSource, GitSource, JobVersion, Origin, TreeEntry, tree_digest
 from launch_jobs.names import Digest
 
 
@@ -41,18 +42,24 @@ def checkout_git(version: JobVersion, store: Blobs, into: Path) -> None:
             raise StoreError(f"the source of job {version.reference} cannot be written: {error}") from error
 
 
-class _FolderContent:
+class FolderContent:
     """Captured content in a temporary folder of our own, which nobody else changes."""
 
     def __init__(self, folder: tempfile.TemporaryDirectory[str], tree: Path) -> None:
         self._folder, self._tree = folder, tree
 
+    def rebuild(self, source: GitSource | CodeSource, origin: Origin, store: Blobs, into: Path) -> None:
+        """Write the tree again: it came out of the remote itself, so that there is nothing else to prove."""
+        shutil.copytree(self._tree, into, symlinks=True, dirs_exist_ok=True)
+
     def read(self, entry: TreeEntry) -> bytes:
+        """Content, or a link's target."""
         file = self._tree / entry.path
         # Path.readlink would drop `./` and a last `/`.
         return os.fsencode(os.readlink(file)) if entry.mode == "link" else file.read_bytes()  # noqa: PTH115
 
     def close(self) -> None:
+        """Remove the folder."""
         self._folder.cleanup()
 
 
@@ -95,7 +102,7 @@ def _snapshot_remote(url: str, ref: str, folder: tempfile.TemporaryDirectory[str
         origin=Origin(remote=clean_url(url)),
         root=tree,
         files=entries,
-        content=_FolderContent(folder, tree),
+        content=FolderContent(folder, tree),
     )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from launch_jobs.capture.git import TRANSPORTS, Git, GitFailedError, Repository
 from launch_jobs.capture.git_account import account_environment
+from launch_jobs.capture.remote_way import allowed_remote, is_allowed, way_to
 from launch_jobs.errors import CaptureError, Refused, StoreError, Unavailable
 
 COMMIT_REF = "refs/launch/commit"
@@ -70,6 +71,29 @@ def choose_remote(repository: Repository, commit: str) -> Remote | None:
     return min(found, default=None, key=lambda one: (not one.has_commit, one.name != own, one.name != "origin"))
 
 
+def remote_notes(repository: Repository, remote: Remote) -> list[str]:
+    """What to know of a remote's address: what the user wrote, if git fetches elsewhere, and that secrets were cut."""
+    try:
+        written = repository.git.text("config", "--get", f"remote.{remote.name}.url")
+        meant = repository.git.text("remote", "get-url", "--", remote.name)
+        pushed = repository.git.text("remote", "get-url", "--push", "--", remote.name)
+    except GitFailedError:
+        return []
+    notes: list[str] = []
+    if urlsplit(meant).password or (urlsplit(meant).username and urlsplit(meant).scheme != "ssh"):
+        notes.append(f"The address of the remote {remote.name!r} holds credentials, which are not stored.")
+    if written != meant:
+        notes.append(f"The remote {remote.name!r} is written {_shown(written)}; git fetches from {remote.url}.")
+    if pushed != meant:
+        notes.append(f"The remote {remote.name!r} is pushed to another address, {_shown(pushed)}.")
+    return notes
+
+
+def _shown(url: str) -> str:
+    """An address without what may be secret, even of a kind that we do not fetch from."""
+    return clean_url(url, Path("/")) or f"{url.partition(':')[0]}:…"
+
+
 def write_bundle(repository: Repository, scratch: Git, commit: str, remote: Remote | None) -> Path:
     """Bundle a commit with all history that the remote does not have (all of it when there is none); return the file.
 
@@ -103,17 +127,46 @@ def fetch_commit(scratch: Git, commit: str, remote: str | None, bundle: Path | N
         StoreError: what the job's origin names does not have the commit.
         Refused: the remote is of a kind that we do not fetch from.
     """
+    if not _HEX.fullmatch(commit):
+        raise StoreError(f"the job's commit {commit[:80]!r} is no full commit id")
     if bundle is None:
         _fetch_all(scratch, [commit], remote)
         return
-    needed = _prerequisites(bundle)
+    needed = prerequisites(bundle)
     if needed:
         _fetch_all(scratch, needed, remote)
+    unbundle(scratch, commit, bundle)
+
+
+def unbundle(scratch: Git, commit: str, bundle: Path) -> None:
+    """Bring a bundle's commit into a scratch repository that has what it builds on.
+
+    Raises:
+        StoreError: it does not give the commit.
+    """
     try:
         scratch.run(*_FETCH, str(bundle), f"{COMMIT_REF}:{COMMIT_REF}")
         scratch.run("cat-file", "-e", f"{commit}^{{tree}}")
     except GitFailedError as error:
         raise StoreError(f"the stored bundle does not give commit {commit}: {error}") from error
+
+
+def prerequisites(bundle: Path) -> list[str]:
+    """The commits that a bundle builds on, from its header (git's bundle format, versions 2 and 3).
+
+    Raises:
+        StoreError: that is no header of a bundle.
+    """
+    needed: list[str] = []
+    with bundle.open("rb") as lines:
+        for line in lines:
+            if line == b"\n":
+                break
+            if line.startswith(b"-"):
+                needed.append(line[1:].split()[0].decode("ascii", "replace"))
+    if any(not _HEX.fullmatch(commit) for commit in needed):
+        raise StoreError("the stored bundle's header is damaged")
+    return needed
 
 
 def fetch_ref(scratch: Git, url: str, ref: str) -> str:
@@ -167,13 +220,14 @@ def _have(scratch: Git, commit: str, url: str) -> None:
 def _network(scratch: Git, url: str) -> Git:
     """Fetching goes with the user's proxies, certificates and credential helpers, and the operator's account."""
     secrets = account_environment() if urlsplit(url).scheme in {"http", "https"} else {}
-    return replace(scratch, user=True, secrets=secrets)
+    return replace(scratch, user=True, secrets=secrets | way_to(url, secrets))
 
 
 def _allowed(url: str) -> str:
     cleaned = clean_url(url)
     if cleaned is None:
         raise Refused(f"{url!r} is no git remote to fetch from", do=f"Use one of {', '.join(TRANSPORTS)}, or a path")
+    allowed_remote(cleaned)
     return cleaned
 
 
@@ -193,7 +247,7 @@ def _remote(repository: Repository, name: str, commit: str) -> Remote | None:
         url = clean_url(repository.git.text("remote", "get-url", "--", name), repository.root)
     except GitFailedError:
         return None  # listed in the configuration, but without an address
-    if url is None:
+    if url is None or not is_allowed(url):
         return None
     holding = repository.git.text("for-each-ref", "--count=1", f"--contains={commit}", f"refs/remotes/{name}/")
     return Remote(name, url, bool(holding))
@@ -210,17 +264,3 @@ def _upstream(repository: Repository) -> str:
 def _tips(repository: Repository, remote: str) -> list[str]:
     listed = repository.git.text("for-each-ref", "--format=%(objectname)", f"refs/remotes/{remote}/")
     return sorted(set(listed.split()))
-
-
-def _prerequisites(bundle: Path) -> list[str]:
-    """The commits that a bundle builds on, from its header (git's bundle format, versions 2 and 3)."""
-    needed: list[str] = []
-    with bundle.open("rb") as lines:
-        for line in lines:
-            if line == b"\n":
-                break
-            if line.startswith(b"-"):
-                needed.append(line[1:].split()[0].decode("ascii", "replace"))
-    if any(not _HEX.fullmatch(commit) for commit in needed):
-        raise StoreError("the stored bundle's header is damaged")
-    return needed

@@ -7,60 +7,27 @@ repository, index and files are only read.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch_jobs.capture.git import Git, GitFailedError, Repository, scratch, write_tree
-from launch_jobs.capture.git_remote import choose_remote, write_bundle
-from launch_jobs.capture.tree import (
-    LIMIT_BYTES,
-    NEVER_SOURCE,
-    Blobs,
-    FileChangedError,
-    SeenFile,
-    Snapshot,
-    Stamp,
-    check_limit,
-    check_unchanged,
-    copy_seen,
-    in_real_folder,
-    see,
-)
+from launch_jobs.capture.git import Git, GitFailedError, Repository, scratch
+from launch_jobs.capture.git_carried import carried_files
+from launch_jobs.capture.git_files import Looked, git_mode, look
+from launch_jobs.capture.git_filters import note_filters
+from launch_jobs.capture.git_proof import rebuild_git
+from launch_jobs.capture.git_remote import choose_remote, remote_notes, write_bundle
+from launch_jobs.capture.limits import Limits, Meter
+from launch_jobs.capture.secrets import check_secrets
+from launch_jobs.capture.tree import Blobs, FileChangedError, SeenFile, Snapshot, check_unchanged, copy_seen
 from launch_jobs.errors import CaptureError
-from launch_jobs.job import GitSource, Origin, TreeEntry, tree_digest
+from launch_jobs.job import CodeSource, GitSource, Origin, TreeEntry, tree_digest
 from launch_jobs.names import sha256
 
 # `git apply` refuses larger patches (MAX_APPLY_SIZE in its apply.c).
 _PATCH_LIMIT_BYTES = 1023 << 20
-
-_MODES = {"644": "100644", "755": "100755", "link": "120000"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """A work tree as we saw it.
-
-    Attributes:
-        seen: every file, by path.
-        stamps: the state of every path that git knows or would add, None for what is not there.
-        base: the commit's files: path → (mode, object id).
-    """
-
-    seen: dict[str, SeenFile]
-    stamps: dict[str, Stamp | None]
-    base: dict[str, tuple[str, str]]
-
-    @property
-    def changed(self) -> list[SeenFile]:
-        """Files that are not as in the commit."""
-        return [one for path, one in self.seen.items() if self.base.get(path) != (_git_mode(one), one.object_id)]
-
-    @property
-    def gone(self) -> list[str]:
-        """Paths of the commit that are no file now."""
-        return [path for path in self.base if path not in self.seen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +36,14 @@ class _GitContent:
 
     folder: tempfile.TemporaryDirectory[str]
     git: Git
-    root: Path
+    repository: Repository
     objects: dict[str, str]
 
+    def rebuild(self, source: GitSource | CodeSource, origin: Origin, store: Blobs, into: Path) -> None:
+        rebuild_git(self.repository, source, origin, store, into)
+
     def read(self, entry: TreeEntry) -> bytes:
-        if entry.mode != "link" and (data := _working_bytes(self.root / entry.path, entry)) is not None:
+        if entry.mode != "link" and (data := _working_bytes(self.repository.root / entry.path, entry)) is not None:
             return data
         return self.git.run("cat-file", "blob", self.objects[entry.path])
 
@@ -82,7 +52,7 @@ class _GitContent:
 
 
 def snapshot_git(
-    repository: Repository, commit: str, store: Blobs, *, without: Collection[str] = (), limit_bytes: int = LIMIT_BYTES
+    repository: Repository, commit: str, store: Blobs, *, without: Collection[str] = (), limits: Limits
 ) -> Snapshot:
     """Capture a work tree; bundle and patch are in the store afterwards.
 
@@ -91,16 +61,17 @@ def snapshot_git(
         commit: what is checked out there.
         store: takes the blobs.
         without: untracked paths, relative to the root, that are not source (outputs of earlier tracked runs).
-        limit_bytes: most bytes of uncommitted files.
+        limits: most that uncommitted files may be.
 
     Raises:
         CaptureError: something cannot be carried exactly; names it and says what to do.
+        Refused: a file that no remote has holds a secret.
     """
     first = None
     for _ in range(2):
         folder = tempfile.TemporaryDirectory(prefix="launch-jobs-source-")
         try:
-            return _snapshot(repository, commit, store, _Options(folder, frozenset(without), limit_bytes))
+            return _snapshot(repository, commit, store, _Options(folder, frozenset(without), limits))
         except FileChangedError as error:
             folder.cleanup()
             first = error
@@ -116,7 +87,7 @@ def snapshot_git(
 class _Options:
     folder: tempfile.TemporaryDirectory[str]
     without: frozenset[str]
-    limit_bytes: int
+    limits: Limits
 
 
 def _snapshot(repository: Repository, commit: str, store: Blobs, options: _Options) -> Snapshot:
@@ -124,106 +95,39 @@ def _snapshot(repository: Repository, commit: str, store: Blobs, options: _Optio
         Path(options.folder.name), repository.object_format, objects=repository.objects, shallow=repository.shallow
     )
     try:
-        looked = _look(repository, commit, options.without)
-        check_limit(looked.changed, options.limit_bytes, repository.root)
+        looked = look(repository, commit, options.without, Meter(options.limits, repository.root))
+        note_filters(repository, looked)
+        looked.notes.extend(
+            check_secrets(repository.root, carried_files(repository, commit, looked), options.limits.secret_files)
+        )
         patch = _patch(repository, commit, looked, private)
     except GitFailedError as error:
         raise CaptureError(f"git cannot capture {repository.root}: {error}") from error
     check_unchanged(repository.root, looked.stamps)
     entries = sorted((one.entry for one in looked.seen.values()), key=lambda entry: entry.path)
+    origin, notes = _origin(repository, commit, private, store)
     return Snapshot(
         source=GitSource(commit=commit, tree=tree_digest(entries)),
-        origin=_origin(repository, commit, private, store).model_copy(
-            update={"patch": store.put_blob(patch) if patch else None}
+        origin=origin.model_copy(
+            update={"patch": store.put_blob(patch) if patch else None, "notes": (*notes, *looked.notes)}
         ),
         root=repository.root,
         files=tuple(entries),
         content=_GitContent(
-            options.folder, private, repository.root, {path: one.object_id for path, one in looked.seen.items()}
+            options.folder, private, repository, {path: one.object_id for path, one in looked.seen.items()}
         ),
     )
 
 
-def _look(repository: Repository, commit: str, without: frozenset[str]) -> _Looked:
-    """Read every file that git tracks or would add."""
-    base = _commit_files(repository.git, commit)
-    tracked, sparse = _tracked(repository)
-    real = in_real_folder(repository.root)
-    seen: dict[str, SeenFile] = {}
-    stamps: dict[str, Stamp | None] = {}
-    for path in sorted({*tracked, *_untracked(repository, without)}):
-        one = see(repository.root, path, repository.object_format) if real(path) else None
-        if one is None and path in sparse:
-            raise CaptureError(
-                f"{path!r} is left out by a sparse checkout of {repository.root}", do="Run git sparse-checkout disable"
-            )
-        if one:
-            seen[path] = one
-        if real(path):
-            stamps[path] = one.stamp if one else None
-    return _Looked(seen, stamps, base)
-
-
-def _commit_files(git: Git, commit: str) -> dict[str, tuple[str, str]]:
-    files: dict[str, tuple[str, str]] = {}
-    for record in git.paths("ls-tree", "-r", "-z", "--full-tree", commit):
-        about, _, path = record.partition("\t")
-        mode, _, object_id = about.split(" ")
-        files[path] = (mode, object_id)
-    return files
-
-
-def _tracked(repository: Repository) -> tuple[set[str], set[str]]:
-    """Paths in the index, and those of them that a sparse checkout may leave out.
-
-    Raises:
-        CaptureError: one is a submodule.
-    """
-    tracked: set[str] = set()
-    sparse: set[str] = set()
-    for record in repository.git.paths("ls-files", "-z", "-t", "--stage"):
-        about, _, path = record.partition("\t")
-        tag, mode, *_ = about.split(" ")
-        if mode == "160000":
-            raise CaptureError(
-                f"the submodule {path!r} of {repository.root} cannot be carried yet",
-                do="Copy its files into the repository, or capture from a folder without git",
-            )
-        tracked.add(path)
-        if tag == "S":
-            sparse.add(path)
-    return tracked, sparse
-
-
-def _untracked(repository: Repository, without: frozenset[str]) -> list[str]:
-    """Paths that git would add: not ignored, and not what tools leave beside the source.
-
-    Raises:
-        CaptureError: one is a repository of its own.
-    """
-    listed = repository.git.paths("ls-files", "-z", "--others", "--exclude-standard")
-    environments = tuple(path.removesuffix("pyvenv.cfg") for path in listed if path.endswith("/pyvenv.cfg"))
-    found: list[str] = []
-    for path in listed:
-        if path in without or NEVER_SOURCE & set(path.split("/")) or path.startswith(environments):
-            continue
-        if path.endswith("/"):
-            raise CaptureError(
-                f"{path!r} in {repository.root} is a git repository of its own and cannot be carried",
-                do="Ignore it (.gitignore), or move it out",
-            )
-        found.append(path)
-    return found
-
-
-def _patch(repository: Repository, commit: str, looked: _Looked, private: Git) -> Path | None:
-    """Write the patch from the commit to the work tree, and prove that it gives exactly that; None for no change."""
+def _patch(repository: Repository, commit: str, looked: Looked, private: Git) -> Path | None:
+    """Write the patch from the commit to the work tree; None for no change. The proof of the capture tries it."""
     if not looked.changed and not looked.gone:
         return None
     _add_contents(repository.root, looked.changed, private)
     private.run("read-tree", commit)
     private.run("update-index", "-z", "--index-info", stdin=_index_changes(looked))
-    tree = private.text("write-tree")
+    # Asking for each object of the commit, as git does by itself, takes longer than all the rest.
+    tree = private.text("write-tree", "--missing-ok")
     patch = private.folder / "changes.patch"
     private.run(
         *("diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"),
@@ -233,8 +137,6 @@ def _patch(repository: Repository, commit: str, looked: _Looked, private: Git) -
         raise CaptureError(
             f"the patch of {repository.root}'s uncommitted changes is larger than git can apply", do="Commit them"
         )
-    if write_tree(private, commit, patch) != tree:
-        raise CaptureError(f"the uncommitted changes of {repository.root} cannot be carried as a patch")
     return patch
 
 
@@ -249,19 +151,19 @@ def _add_contents(root: Path, changed: list[SeenFile], private: Git) -> None:
         private.run("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", stdin=stream)
 
 
-def _index_changes(looked: _Looked) -> bytes:
+def _index_changes(looked: Looked) -> bytes:
     """What `git update-index --index-info` needs to turn the commit into the work tree; deletions first."""
     removed = [f"0 {'0' * len(looked.base[path][1])}\t{path}\0" for path in looked.gone]
-    added = [f"{_git_mode(one)} {one.object_id}\t{one.entry.path}\0" for one in looked.changed]
-    return "".join([*removed, *added]).encode()
+    added = [f"{git_mode(one)} {one.object_id}\t{one.entry.path}\0" for one in looked.changed]
+    return os.fsencode("".join([*removed, *added]))
 
 
-def _origin(repository: Repository, commit: str, private: Git, store: Blobs) -> Origin:
+def _origin(repository: Repository, commit: str, private: Git, store: Blobs) -> tuple[Origin, list[str]]:
     remote = choose_remote(repository, commit)
-    url = remote.url if remote else None
+    url, notes = (remote.url, remote_notes(repository, remote)) if remote else (None, [])
     if remote and remote.has_commit:
-        return Origin(remote=url)
-    return Origin(remote=url, bundle=store.put_blob(write_bundle(repository, private, commit, remote)))
+        return Origin(remote=url), notes
+    return Origin(remote=url, bundle=store.put_blob(write_bundle(repository, private, commit, remote))), notes
 
 
 def _working_bytes(file: Path, entry: TreeEntry) -> bytes | None:
@@ -271,7 +173,3 @@ def _working_bytes(file: Path, entry: TreeEntry) -> bytes | None:
     except OSError:
         return None
     return data if sha256(data) == entry.digest else None
-
-
-def _git_mode(one: SeenFile) -> str:
-    return _MODES[one.entry.mode]

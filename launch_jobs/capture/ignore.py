@@ -35,6 +35,14 @@ class _Rule:
         return found is not None and (found.end() == len(path) or self.regex.pattern == _EVERYTHING)
 
 
+_COMPILED_MODULE = re.compile(r"\.(?:cpython-[^.]+|abi3|pypy[^.]*)\.so$|\.pyd$")
+
+
+def is_compiled_module(path: str) -> bool:
+    """Whether a file is a compiled Python module: ignored by git nearly always, imported, and built nowhere else."""
+    return bool(_COMPILED_MODULE.search(path))
+
+
 class IgnoreRules:
     """Decides for each path below a folder whether it is source.
 
@@ -43,10 +51,12 @@ class IgnoreRules:
     patterns begin at the root), unless one of the others takes a file back with `!`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, names: tuple[str, ...] = _IN_EVERY_FOLDER, dockers: bool = True) -> None:
         self._root = root
+        self._names = names
+        self._kept: dict[str, bool] = {}
         self._known: dict[str, list[_Rule]] = {}
-        docker = [_anchored(line) for line in _lines(root / ".dockerignore")]
+        docker = [_anchored(line) for line in _lines(root / ".dockerignore")] if dockers else []
         self._docker = GitIgnoreSpec.from_lines(docker)
         self._docker_takes_back = any(line.startswith("!") for line in docker)
 
@@ -63,6 +73,15 @@ class IgnoreRules:
             return not said
         return not self._docker.check_file(asked).include or (is_folder and self._docker_takes_back)
 
+    def keeps_with_parents(self, path: str) -> bool:
+        """Whether a file is source when nobody asked about the folders above it."""
+        return self._keeps_folder(path.rpartition("/")[0]) and self.keep(path, False)
+
+    def _keeps_folder(self, folder: str) -> bool:
+        if folder and folder not in self._kept:
+            self._kept[folder] = self._keeps_folder(folder.rpartition("/")[0]) and self.keep(folder, True)
+        return not folder or self._kept[folder]
+
     def _said(self, path: str) -> bool | None:
         """Whether the nearest rule ignores the path; None when no rule speaks of it."""
         folder = path.rstrip("/")
@@ -76,7 +95,7 @@ class IgnoreRules:
 
     def _rules(self, folder: str) -> list[_Rule]:
         if folder not in self._known:
-            lines = [_inside(line) for name in _IN_EVERY_FOLDER for line in _lines(self._root / folder / name)]
+            lines = [_inside(line) for name in self._names for line in _lines(self._root / folder / name)]
             self._known[folder] = [
                 # pathspec leaves open whether its patterns are of text or bytes
                 _Rule(cast("re.Pattern[str]", one.regex), one.include)  # pyright: ignore[reportUnknownMemberType]

@@ -32,11 +32,17 @@ def capture_image(reference: str, command: Sequence[str], *, store: JobStore, na
     """
     parsed = ImageRef.parse(reference)
     job_name = check_name("job", name) if name else slug(parsed.repository.rpartition("/")[2])
+    return store.add(job_name, image_job(reference, command), Origin())
+
+
+def image_job(reference: str, command: Sequence[str]) -> Job:
+    """The job of a ready image, kept nowhere yet (see `capture_image`)."""
+    parsed = ImageRef.parse(reference)
     with opened() as engine:
         image = inspect_image(engine, str(parsed))
         source = _here(parsed, image) if image else _in_registry(engine, parsed)
         argv = tuple(command) or _own_command(engine, parsed, source)
-    return store.add(job_name, Job(source=source, entrypoint=Entrypoint(argv=argv)), Origin())
+    return Job(source=source, entrypoint=Entrypoint(argv=argv))
 
 
 def _here(reference: ImageRef, image: EngineImage) -> ImageSource:

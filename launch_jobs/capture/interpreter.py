@@ -72,6 +72,8 @@ class Installed(BaseModel):
     name: str
     version: str | None
     location: str
+    metadata: str = ""
+    installer: str = ""
     direct_url: JsonObject | None = None
     requires: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
@@ -90,6 +92,8 @@ class Probe(BaseModel):
     executable: str
     markers: dict[str, str]
     distributions: tuple[Installed, ...]
+    libc: str = ""
+    problems: tuple[str, ...] = ()
 
     @property
     def platform(self) -> str:

@@ -11,7 +11,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from launch_jobs.capture.parser import SeenParser
+from launch_jobs.capture.parameters import SeenOrNone
 from launch_jobs.job import JsonObject
 
 
@@ -21,6 +21,7 @@ class Observation(BaseModel):
     Attributes:
         pid: process id.
         started: nanoseconds since the epoch.
+        nested: whether it is a sub-interpreter of the process.
         complete: whether the tracker saw the end; without it only `imports` tells of modules.
         imports: names that were asked for with `import`, found or not.
         modules: file of each module that was loaded at the end; None where it has none.
@@ -39,6 +40,7 @@ class Observation(BaseModel):
     system: str = ""
     machine: str = ""
     argv: tuple[str, ...] = ()
+    nested: bool = False
     complete: bool = False
     imports: frozenset[str] = frozenset()
     modules: dict[str, str | None] = {}
@@ -46,7 +48,7 @@ class Observation(BaseModel):
     libraries: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
-    parser: SeenParser | None = None
+    parser: SeenOrNone = None
 
     @property
     def loaded(self) -> dict[str, str | None]:

@@ -1,35 +1,35 @@
-"""From an argparse parser that was seen to a job's inputs: schema, options, captured values, and the bare command."""
+"""From a parser that was seen, whatever its library, to a job's inputs, captured values, and the bare command."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, Any
 
-from pydantic import JsonValue
+from pydantic import ValidationError, WrapValidator
 
-from launch_jobs.arguments import check_parameters, defaults_of, render_arguments
-from launch_jobs.capture.parser import (
-    FLAGS,
-    IGNORED,
-    SUPPRESS,
-    Parsed,
-    SeenAction,
-    SeenParser,
-    WholeError,
-    parse_again,
-)
-from launch_jobs.errors import BadInput
+from launch_jobs.capture.absl_inputs import SeenFlags, take_absl
+from launch_jobs.capture.argparse_inputs import take_argparse
+from launch_jobs.capture.click_inputs import take_click
+from launch_jobs.capture.click_seen import SeenClick
+from launch_jobs.capture.fire_inputs import SeenFire, take_fire
+from launch_jobs.capture.hydra_inputs import SeenHydra, take_hydra
+from launch_jobs.capture.parser import SeenParser
+from launch_jobs.capture.taken import Taken, WholeError
 from launch_jobs.job import Inputs, JsonObject, Option
-from launch_jobs.names import canonical_json
 
-_NUMBER = re.compile(r"^-\d+$|^-\d*\.\d+$")
-_NO_OPTION = r"^(?!-)|^-\d+$|^-\d*\.\d+$"
-"""A word that argparse takes for a value where it could be an option (its own rule for negative numbers)."""
+Seen = SeenParser | SeenClick | SeenHydra | SeenFlags | SeenFire
 
-_KINDS = ("_StoreAction", "_AppendAction", "_ExtendAction", "_CountAction", "BooleanOptionalAction", *FLAGS)
-_TYPES = {"int": "integer", "float": "number"}
+
+def _or_none(value: Any, validate: Callable[[Any], Seen | None]) -> Seen | None:
+    """A parser that is described in no way we know must not cost us the rest of the process."""
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+SeenOrNone = Annotated[Seen | None, WrapValidator(_or_none)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class CapturedInputs:
         inputs: schema and options; empty when the argument list stays whole.
         values: what this run had, by parameter name, defaults included.
         argv: the command without the arguments that `inputs` covers.
-        note: why the argument list stays whole; None when it does not.
+        note: why the argument list stays whole, or what it does not tell; None when there is nothing to say.
     """
 
     inputs: Inputs
@@ -49,230 +49,38 @@ class CapturedInputs:
     note: str | None = None
 
 
-def capture_inputs(argv: Sequence[str], parser: SeenParser | None) -> CapturedInputs:
+def capture_inputs(argv: Sequence[str], parser: Seen | None) -> CapturedInputs:
     """Take a command apart by what its parser said; or keep it whole, and say why."""
+    argv = tuple(argv)
     try:
         if parser is None:
-            raise WholeError("the program did not parse them with argparse")
-        return _take_apart(tuple(argv), parser)
+            raise WholeError("the program parsed them with no parser that we know")
+        if not parser.is_of(argv):
+            raise WholeError("the program parsed other arguments than those of the command")
+        taken = _take(parser)
     except WholeError as error:
-        return CapturedInputs(Inputs(), {}, tuple(argv), f"The argument list was kept whole: {error}")
+        return CapturedInputs(Inputs(), {}, argv, f"The argument list was kept whole: {error}")
+    bare = (*argv[: len(argv) - len(parser.args)], *taken.rest)
+    leading, options = _leading(taken.inputs.options)
+    inputs = taken.inputs.model_copy(update={"options": options})
+    return CapturedInputs(inputs, taken.values, (*bare, *leading), " ".join(taken.notes) or None)
 
 
-def inputs_of(parser: SeenParser) -> Inputs:
-    """The inputs that a parser describes.
-
-    Raises:
-        WholeError: some action cannot be rendered again exactly.
-    """
-    actions = [action for action in parser.actions if action.kind not in IGNORED]
-    _check_parser(parser, actions)
-    groups: dict[str, list[SeenAction]] = {}
-    for action in actions:
-        groups.setdefault(action.dest, []).append(action)
-    properties = {dest: _schema(group) | _texts(group[0], parser.prog) for dest, group in groups.items()}
-    required = sorted(dest for dest, group in groups.items() if _required(group))
-    schema: JsonObject = {"type": "object", "properties": {**properties}, "additionalProperties": False}
-    if required:
-        schema["required"] = [*required]
-    return Inputs(parameters_schema=schema, options=tuple(_options(groups, actions)))
+def _take(parser: Seen) -> Taken:
+    match parser:
+        case SeenParser():
+            return take_argparse(parser)
+        case SeenClick():
+            return take_click(parser)
+        case SeenHydra():
+            return take_hydra(parser)
+        case SeenFlags():
+            return take_absl(parser)
+        case SeenFire():
+            return take_fire(parser)
 
 
-def _take_apart(argv: tuple[str, ...], parser: SeenParser) -> CapturedInputs:
-    if not parser.is_of(argv):
-        raise WholeError("the program parsed other arguments than those of the command")
-    inputs = inputs_of(parser)
-    parsed = parse_again(parser, parser.args)
-    if parsed.rest and any(option.flag is None for option in inputs.options):
-        raise WholeError("the parser left some positional arguments")
-    values = _complete(inputs, parser, parsed)
-    again = parse_again(parser, (*parsed.rest, *render_arguments(inputs, values)))
-    if again.rest != parsed.rest or canonical_json(_complete(inputs, parser, again)) != canonical_json(values):
-        raise WholeError("its values cannot be written as arguments again exactly")
-    return CapturedInputs(inputs, values, (*argv[: len(argv) - len(parser.args)], *parsed.rest))
-
-
-def _complete(inputs: Inputs, parser: SeenParser, parsed: Parsed) -> JsonObject:
-    values = defaults_of(inputs) | parsed.values
-    try:
-        return check_parameters(inputs, values)
-    except BadInput as error:
-        raise WholeError(error.what) from error
-
-
-def _check_parser(parser: SeenParser, actions: list[SeenAction]) -> None:
-    if parser.prefix_chars != "-" or parser.fromfile:
-        raise WholeError("its options begin with other signs than -, or come from files")
-    for action in actions:
-        if action.kind not in _KINDS or action.dest == SUPPRESS:
-            raise WholeError(f"{action.flag or action.dest} is handled by {action.kind.removeprefix('argparse.')}")
-        if any(_NUMBER.match(flag) or "=" in flag for flag in action.flags):
-            raise WholeError(f"the option {action.flag} reads as a value")
-    places = [action.nargs for action in actions if not action.flags]
-    if sum(nargs in ("?", "*", "+") for nargs in places) > 1:
-        raise WholeError("several positional arguments are of open length")
-    for dest in {action.dest for action in actions}:
-        kinds = [action.kind for action in actions if action.dest == dest]
-        if len(kinds) > 1 and not all(kind in FLAGS for kind in kinds):
-            raise WholeError(f"several options set {dest}")
-
-
-def _required(group: list[SeenAction]) -> bool:
-    if group[0].flags:
-        return len(group) == 1 and group[0].required
-    return group[0].nargs not in ("?", "*")
-
-
-# --- schema ---------------------------------------------------------------------------------------------------------
-
-
-def _schema(group: list[SeenAction]) -> JsonObject:
-    action = group[0]
-    if action.kind in FLAGS:
-        return _flag_schema(group)
-    if action.kind == "BooleanOptionalAction":
-        return _with_default({"type": "boolean"}, action)
-    if action.kind == "_CountAction":
-        return _count_schema(action)
-    if action.kind in ("_AppendAction", "_ExtendAction"):
-        return _append_schema(action)
-    if action.nargs is None or action.nargs == "?":
-        return _with_default(_scalar(action), action)
-    if action.many:
-        return _with_default(_list_schema(action), action)
-    raise WholeError(f"{action.flag or action.dest} takes the rest of the command line")
-
-
-def _scalar(action: SeenAction) -> JsonObject:
-    kind = _TYPES.get(action.type or "", "string")
-    # What a conversion of the program makes of a text is unknown: so are the texts behind its choices.
-    values = action.choices if action.restricted and action.type in (None, "str", "int", "float") else None
-    if values and all(_is(kind, value) for value in values):
-        return {"type": kind, "enum": [*values]}
-    if kind == "string" and action.flags and action.many and action.nargs != 1:
-        return {"type": kind, "pattern": _NO_OPTION}
-    return {"type": kind}
-
-
-def _is(kind: str, value: JsonValue) -> bool:
-    if kind == "string":
-        return isinstance(value, str)
-    if kind == "boolean":
-        return isinstance(value, bool)
-    return isinstance(value, int if kind == "integer" else (int, float)) and not isinstance(value, bool)
-
-
-def _list_schema(action: SeenAction) -> JsonObject:
-    schema: JsonObject = {"type": "array", "items": _scalar(action)}
-    if isinstance(action.nargs, int):
-        schema |= {"minItems": action.nargs, "maxItems": action.nargs}
-    elif action.nargs == "+" and action.default != []:
-        schema["minItems"] = 1
-    return schema
-
-
-def _append_schema(action: SeenAction) -> JsonObject:
-    fits = action.nargs is None if action.kind == "_AppendAction" else action.nargs in ("+", "*")
-    if not fits or not action.has_default or action.default:
-        raise WholeError(f"{action.flag} adds to what it has in a way of its own")
-    single = action.model_copy(update={"nargs": None})  # each item is written by itself, as --flag=value
-    schema: JsonObject = {"type": "array", "items": _scalar(single)}
-    if action.default is None:
-        schema["minItems"] = 1
-    return _with_default(schema, action)
-
-
-def _count_schema(action: SeenAction) -> JsonObject:
-    if not action.has_default or action.default not in (None, 0):
-        raise WholeError(f"{action.flag} counts from another number than 0")
-    return _with_default({"type": "integer", "minimum": 1 if action.default is None else 0}, action)
-
-
-def _flag_schema(group: list[SeenAction]) -> JsonObject:
-    if any("const" not in action.model_fields_set for action in group):
-        raise WholeError(f"{group[0].flag} stands for something that is no JSON")
-    known = group[0].has_default
-    reachable = [*(action.const for action in group), *([group[0].default] if known else [])]
-    values = list({canonical_json(value): value for value in reachable}.values())
-    boolean = {canonical_json(value) for value in values} == {b"true", b"false"}
-    schema: JsonObject = {"type": "boolean"} if boolean else {"enum": values}
-    return {**schema, "default": group[0].default} if known else schema
-
-
-def _with_default(schema: JsonObject, action: SeenAction) -> JsonObject:
-    """Add the default, where it is known and of the type; None means that the parameter may stay away."""
-    if not action.has_default or _required([action]):
-        return schema
-    if action.default is not None:
-        default = _converted(action)
-        return {**schema, "default": default} if _fits(schema, default) else schema
-    if not action.flags and action.nargs == "*":
-        return {**schema, "default": []}
-    nullable: JsonObject = {**schema, "type": [schema["type"], "null"], "default": None}
-    if "enum" in schema:
-        nullable["enum"] = [*cast("list[JsonValue]", schema["enum"]), None]
-    return nullable
-
-
-def _converted(action: SeenAction) -> JsonValue:
-    """argparse converts a default that is a text, as if it had been given."""
-    if not isinstance(action.default, str) or action.type not in _TYPES:
-        return action.default
-    try:
-        return int(action.default) if action.type == "int" else float(action.default)
-    except ValueError:
-        return action.default
-
-
-def _fits(schema: JsonObject, value: JsonValue) -> bool:
-    if schema["type"] == "array":
-        items = cast("JsonObject", schema["items"])
-        length = range(cast("int", schema.get("minItems", 0)), cast("int", schema.get("maxItems", 1 << 30)) + 1)
-        return isinstance(value, list) and len(value) in length and all(_fits(items, item) for item in value)
-    allowed = cast("list[JsonValue]", schema.get("enum", [value]))
-    return _is(cast("str", schema["type"]), value) and value in allowed
-
-
-def _texts(action: SeenAction, prog: str) -> JsonObject:
-    described: JsonObject = {"title": action.dest}
-    if action.help and action.help != SUPPRESS:
-        shown = {
-            "prog": prog,
-            "default": action.default,
-            "dest": action.dest,
-            "type": action.type,
-            "nargs": action.nargs,
-        }
-        try:
-            described["description"] = action.help % (shown | {"choices": action.choices, "const": action.const})
-        except (KeyError, TypeError, ValueError):
-            described["description"] = action.help
-    return described
-
-
-# --- options --------------------------------------------------------------------------------------------------------
-
-
-def _options(groups: dict[str, list[SeenAction]], actions: list[SeenAction]) -> list[Option]:
-    places = [action.dest for action in actions if not action.flags]
-    found: list[Option] = []
-    for dest, group in groups.items():
-        consts: set[bytes] = set()
-        for action in group:
-            if action.kind in FLAGS and canonical_json(action.const) in consts:
-                continue  # a second flag of the same meaning
-            consts.add(canonical_json(action.const))
-            found.append(_option(action, places.index(dest) if dest in places else 0))
-    return found
-
-
-def _option(action: SeenAction, position: int) -> Option:
-    if action.kind in FLAGS:
-        return Option(name=action.dest, flag=action.flag, action="flag", const=action.const)
-    if action.kind == "BooleanOptionalAction":
-        return Option(name=action.dest, flag=action.flag, action="boolean")
-    if action.kind == "_CountAction":
-        return Option(name=action.dest, flag=action.flag, action="count")
-    if action.kind in ("_AppendAction", "_ExtendAction"):
-        return Option(name=action.dest, flag=action.flag, action="append", many=action.kind == "_ExtendAction")
-    return Option(name=action.dest, flag=action.flag, many=action.many, position=position)
+def _leading(options: tuple[Option, ...]) -> tuple[list[str], tuple[Option, ...]]:
+    """Sub-commands before which no option stands belong to the command."""
+    first = next((index for index, option in enumerate(options) if option.action != "word"), len(options))
+    return [str(option.const) for option in options[:first]], options[first:]

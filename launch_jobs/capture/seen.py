@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from launch_jobs.capture.interpreter import Program
 from launch_jobs.capture.observation import Observation
-from launch_jobs.capture.parser import SeenParser
+from launch_jobs.capture.parameters import Seen as SeenParser  # whatever its library
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,27 +18,25 @@ class Seen:
     Attributes:
         observations: all of them, in the order of their start.
         main: the one that was the program itself; None when that was no Python, or could not be watched.
+        parser: the parser of the command's own arguments.
     """
 
     observations: tuple[Observation, ...]
     main: Observation | None
+    parser: SeenParser | None = None
 
     @classmethod
     def of(cls, observations: Sequence[Observation], pid: int, program: Program) -> Seen:
         """Find the program among the processes; one that replaced itself (`exec`) has several, one after another."""
-        own = [one for one in observations if one.pid == pid]
+        own = [one for one in observations if one.pid == pid and not one.nested]
         parsed = [one for one in own if one.parser and one.parser.is_of(program.argv)]
-        return cls(tuple(observations), next(iter([*parsed, *reversed(own)]), None))
+        main = next(iter([*parsed, *reversed(own)]), None)
+        return cls(tuple(observations), main, _parser(observations, main, program))
 
     @property
     def first(self) -> Observation | None:
         """The process whose interpreter is the job's: the program, or the first Python that it started."""
         return self.main or next(iter(self.observations), None)
-
-    @property
-    def parser(self) -> SeenParser | None:
-        """The parser of the command's own arguments."""
-        return self.main.parser if self.main else None
 
     @property
     def same_python(self) -> tuple[Observation, ...]:
@@ -74,7 +72,10 @@ class Seen:
             why = f"its option {program.hidden} keeps" if program.hidden else "something kept"
             yield f"Imports, written files and arguments were not seen: {why} the tracker out of {program.argv[0]}."
         if not program.python and not self.observations:
-            yield f"{program.argv[0]} is no Python program: what it needs installed was not seen."
+            yield (
+                f"{program.argv[0]} is no Python program, and none was seen that it started (one with a PYTHONPATH of "
+                "its own is not): what it needs installed was not seen."
+            )
         if program.kind == "input":
             yield "The code came from standard input and is not in the job."
         if self.main and not self.main.complete:
@@ -82,3 +83,30 @@ class Seen:
         others = sorted({one.executable for one in self.observations} - {one.executable for one in self.same_python})
         for other in others:
             yield f"Another Python ran too, {other}: what it needs is not in the job."
+
+
+def _parser(observations: Sequence[Observation], main: Observation | None, program: Program) -> SeenParser | None:
+    """The parser of a command's own arguments: behind a launcher (torchrun, a shell script), that of what it started.
+
+    A launcher hands the end of its command on. So of all processes that were started with just such an end, script
+    included, the one with the shortest counts; else the program's own; else one that was given the end without script.
+    Without arguments nothing tells that others would be handed on.
+    """
+    parsers = [(one, one.parser) for one in observations if one.parser]
+    whole = [parser for one, parser in parsers if _is_end(one, parser, program.argv)]
+    if whole:
+        return min(whole, key=lambda parser: len(parser.args))
+    if main and main.parser and program.python:
+        return main.parser
+    return next((parser for _, parser in parsers if parser.args and parser.is_of(program.argv)), None)
+
+
+def _is_end(one: Observation, parser: SeenParser, argv: Sequence[str]) -> bool:
+    """Whether a process is the script that a command names right before the arguments that the process parsed."""
+    place = len(argv) - len(parser.args) - 1
+    if place < 0 or not one.argv or tuple(argv[place + 1 :]) != parser.args or one.argv[1:] != parser.args:
+        return False
+    word, script = argv[place], PurePosixPath(one.argv[0])
+    if script.name == "-m":  # as it was while Python still looked for the module
+        return word.removeprefix("-m").replace(".", "").isidentifier()
+    return script.name == PurePosixPath(word).name or script.stem == word.rpartition(".")[2]

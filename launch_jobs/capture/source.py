@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from launch_jobs.capture.tree import LIMIT_BYTES, Blobs, Snapshot, scan_tree
+from launch_jobs.capture.limits import Limits
+from launch_jobs.capture.tree import Blobs, Snapshot, scan_tree
 from launch_jobs.errors import BadInput, CaptureError, StoreError
 from launch_jobs.job import CodeSource, GitSource, ImageSource, JobVersion, tree_digest
+from launch_jobs.settings import load_settings
 
-__all__ = ["LIMIT_BYTES", "Blobs", "Snapshot", "checkout", "snapshot_source"]
+__all__ = ["Blobs", "Limits", "Snapshot", "checkout", "snapshot_source", "usual_limits"]
 
 
 def snapshot_source(
-    directory: Path, store: Blobs, *, without: Collection[str] = (), limit_bytes: int = LIMIT_BYTES
+    directory: Path, store: Blobs, *, without: Collection[str] = (), limits: Limits | None = None
 ) -> Snapshot:
     """Capture the source a folder belongs to: its git work tree with every uncommitted change, else the folder.
 
@@ -27,22 +30,30 @@ def snapshot_source(
         store: takes the blobs.
         without: paths relative to the root that are not source, such as outputs of earlier tracked runs. With git,
             tracked files are source all the same.
-        limit_bytes: most bytes to carry: of uncommitted files with git, of all files without.
+        limits: most to carry: of uncommitted files with git, of all files without; None: as the settings say.
 
     Raises:
         BadInput: the folder does not exist.
         CaptureError: something cannot be carried exactly; names it and says what to do.
+        Refused: what would be carried holds a secret.
     """
     if not directory.is_dir():
         raise BadInput(f"{str(directory)!r} is no folder")
+    _need_utf8()
     root = directory.resolve()
+    limits = limits or usual_limits()
     if _may_be_repository(root):
-        snapshot = _snapshot_git(root, store, without, limit_bytes)
+        snapshot = _snapshot_git(root, store, without, limits)
         if snapshot:
             return snapshot
     from launch_jobs.capture.code import snapshot_code
 
-    return snapshot_code(root, store, without=without, limit_bytes=limit_bytes)
+    return snapshot_code(root, store, without=without, limits=limits)
+
+
+def usual_limits(secret_files: Iterable[str] = ()) -> Limits:
+    """Limits as the settings say, and files that may hold secrets."""
+    return Limits.of(load_settings().source_limit_bytes, secret_files)
 
 
 def checkout(version: JobVersion, store: Blobs, into: Path) -> None:
@@ -83,7 +94,7 @@ def _write(version: JobVersion, source: GitSource | CodeSource, store: Blobs, tr
     checkout_git(version, store, tree)
 
 
-def _snapshot_git(root: Path, store: Blobs, without: Collection[str], limit_bytes: int) -> Snapshot | None:
+def _snapshot_git(root: Path, store: Blobs, without: Collection[str], limits: Limits) -> Snapshot | None:
     _need_git()
     from launch_jobs.capture.git import find_repository
     from launch_jobs.capture.git_snapshot import snapshot_git
@@ -91,7 +102,7 @@ def _snapshot_git(root: Path, store: Blobs, without: Collection[str], limit_byte
     repository = find_repository(root)
     if repository is None or repository.commit is None or repository.ignores(root):
         return None
-    return snapshot_git(repository, repository.commit, store, without=without, limit_bytes=limit_bytes)
+    return snapshot_git(repository, repository.commit, store, without=without, limits=limits)
 
 
 def _may_be_repository(root: Path) -> bool:
@@ -100,6 +111,12 @@ def _may_be_repository(root: Path) -> bool:
     return any((one / ".git").exists() for one in above) or any(
         (one / "HEAD").is_file() and (one / "objects").is_dir() for one in above
     )
+
+
+def _need_utf8() -> None:
+    """In another encoding of file names we would look for other names than git knows."""
+    if sys.getfilesystemencoding() != "utf-8":
+        raise CaptureError("this locale's file names are not UTF-8", do="Set PYTHONUTF8=1, or a UTF-8 locale")
 
 
 def _need_git() -> None:

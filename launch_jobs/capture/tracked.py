@@ -7,22 +7,28 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from launch_jobs.capture.entrypoint import Located, entrypoint_of, locate
 from launch_jobs.capture.environment import Mode
 from launch_jobs.capture.host import this_host
 from launch_jobs.capture.installed import installed_of
 from launch_jobs.capture.interpreter import Program, find_program
+from launch_jobs.capture.left_out import ignored_imports
 from launch_jobs.capture.observation import read_observations, read_parameters
 from launch_jobs.capture.outputs import earlier_outputs, remember_outputs, written_paths
 from launch_jobs.capture.parameters import capture_inputs
 from launch_jobs.capture.process import Ended, run_program
+from launch_jobs.capture.proof import prove
+from launch_jobs.capture.secret_values import check_command, hide_secrets, without_secrets
 from launch_jobs.capture.seen import Seen
-from launch_jobs.capture.source import Snapshot, snapshot_source
+from launch_jobs.capture.source import Snapshot, snapshot_source, usual_limits
+from launch_jobs.capture.system_packages import system_packages
+from launch_jobs.capture.tracked_inputs import with_tracked
 from launch_jobs.errors import LaunchError
 from launch_jobs.job import CaptureRecord, Job, JobVersion
 from launch_jobs.names import check_name
@@ -61,6 +67,18 @@ class _Started:
     time: datetime
 
 
+class Allowed(TypedDict, total=False):
+    """What a user lets pass.
+
+    Attributes:
+        secret_files: paths that may hold secrets, relative to here or to the source root; each is noted.
+        start: instead of `run_program`, for a program that runs already.
+    """
+
+    secret_files: Sequence[str]
+    start: Callable[[Sequence[str], Path, Mapping[str, str]], Ended]
+
+
 def run_tracked(
     command: Sequence[str],
     *,
@@ -68,6 +86,7 @@ def run_tracked(
     name: str | None = None,
     environment: Mode = "project",
     directory: Path,
+    **allowed: Unpack[Allowed],
 ) -> TrackedRun:
     """Run a program here, unchanged, and capture a job from the run, however it ends.
 
@@ -77,30 +96,38 @@ def run_tracked(
         name: of the job; default: the script's stem.
         environment: which distributions the job needs (see `environment_of`).
         directory: where the program runs; its source tree is the git work tree around it, or the folder itself.
+        allowed: what is refused without it.
 
     Raises:
         BadInput: before anything ran: the command is empty, its program or script is not there or cannot start.
         CaptureError: before anything ran: the source cannot be carried exactly.
+        Refused: before anything ran: the source or the command holds a secret.
     """
+    check_command(command)
     directory = directory.resolve()
+    limits = usual_limits(allowed.get("secret_files", ()))
     program = find_program(command, directory)
     name = check_name("job", name) if name else program.name
     with (
-        snapshot_source(directory, store, without=earlier_outputs(directory, name)) as snapshot,
+        snapshot_source(directory, store, without=earlier_outputs(directory, name), limits=limits) as snapshot,
         tempfile.TemporaryDirectory(prefix="launch-track-") as folder,
     ):
         place = locate(program, directory, snapshot)
         started = _Started(program, place, name, environment, snapshot, Path(folder), datetime.now(UTC))
         clock = time.monotonic()
-        ended = run_program(program.argv, directory, _injected(os.environ, Path(folder), snapshot.root))
+        start = allowed.get("start", run_program)
+        ended = start(program.argv, directory, _injected(os.environ, Path(folder), snapshot.root))
         return _capture(started, ended, time.monotonic() - clock, store)
 
 
 def _injected(environment: Mapping[str, str], journals: Path, root: Path) -> dict[str, str]:
     """The program's environment: ours, and the tracker first on PYTHONPATH (of a run inside a tracked run too)."""
-    rest = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != str(INJECT)]
+    given = environment.get("PYTHONPATH")
+    # An empty entry means the working directory; an empty variable, nothing.
+    rest = [entry for entry in given.split(os.pathsep) if entry != str(INJECT)] if given else []
     return {
         **environment,
+        **({} if rest else {"LAUNCH_TRACK_PATH_UNSET": "1"}),
         "PYTHONPATH": os.pathsep.join([str(INJECT), *rest]),
         "LAUNCH_TRACK_DIR": str(journals),
         "LAUNCH_TRACK_ROOT": str(root),
@@ -123,8 +150,10 @@ def _keep(
 ) -> tuple[JobVersion, CaptureRecord]:
     snapshot = started.snapshot
     seen = Seen.of(read_observations(started.journals), ended.pid, started.program)
-    installed = installed_of(seen, started.place, snapshot, started.mode)
-    captured = capture_inputs(started.program.argv, seen.parser)
+    installed = installed_of(seen, started.place, snapshot, started.mode, store)
+    named = read_parameters(started.journals)
+    taken = capture_inputs(started.program.argv, seen.parser)
+    captured = without_secrets(with_tracked(taken, named, started.journals))
     job = Job(
         source=snapshot.source,
         entrypoint=entrypoint_of(captured.argv, started.place),
@@ -136,7 +165,7 @@ def _keep(
     outputs = written_paths(snapshot.root, written, started.journals.stat().st_ctime_ns, source)
     record = CaptureRecord(
         run=run,
-        parameters=captured.values | read_parameters(started.journals),
+        parameters=hide_secrets(captured.values),
         argv=started.program.argv,
         exit_code=ended.exit_code,
         started=started.time.isoformat(timespec="milliseconds"),
@@ -145,8 +174,17 @@ def _keep(
         outputs=outputs,
         freeze=installed.freeze,
         libraries=seen.libraries(snapshot.root),
-        notes=(*seen.notes(started.program), *([captured.note] if captured.note else [])),
+        system_packages=system_packages(seen.libraries(snapshot.root)),
+        verified=True,
+        notes=(
+            *snapshot.origin.notes,
+            *seen.notes(started.program),
+            *ignored_imports(seen.imported, snapshot, seen.first.prefix if seen.first else ""),
+            *installed.notes,
+            *([captured.note] if captured.note else []),
+        ),
     )
+    prove(snapshot, store)
     version = store.add(started.name, job, snapshot.origin)
     store.add_record(version, record)
     remember_outputs(started.place.directory, started.name, snapshot.root, set(outputs) - source)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import heapq
 import os
+import posixpath
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,10 +21,9 @@ from launch_jobs.names import Digest
 NEVER_SOURCE = frozenset({"__pycache__", ".DS_Store"})
 """Names of things that tools write beside the source; carrying them would make a new version of every run."""
 
-LIMIT_BYTES = 2 << 30
-"""Most bytes that one snapshot carries."""
-
 _CHUNK = 1 << 20
+# What opening a path says when something else came in the file's place since we looked.
+_CHANGED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EINVAL, errno.ESTALE}
 
 Mode = Literal["644", "755", "link"]
 ObjectFormat = Literal["sha1", "sha256"]
@@ -48,6 +48,10 @@ class Content(Protocol):
 
     def read(self, entry: TreeEntry) -> bytes:
         """The captured bytes of one file; of a link, its target."""
+        ...
+
+    def rebuild(self, source: GitSource | CodeSource, origin: Origin, store: Blobs, into: Path) -> None:
+        """Write the tree again, into an empty folder, from what the job store holds; without network."""
         ...
 
     def close(self) -> None:
@@ -97,6 +101,10 @@ class Snapshot:
         self.close()
 
 
+class SpecialFileError(CaptureError):
+    """A socket, pipe or device: nothing that a tree can hold."""
+
+
 class FileChangedError(Exception):
     """A file changed while it was being captured; the capture may be tried again."""
 
@@ -126,7 +134,7 @@ def stamp_of(file: str) -> Stamp | None:
     """The state of a file or link now; None when nothing is there, or a folder.
 
     Raises:
-        CaptureError: a socket, pipe or device is there.
+        SpecialFileError: a socket, pipe or device is there.
     """
     try:
         found = os.lstat(file)
@@ -135,7 +143,7 @@ def stamp_of(file: str) -> Stamp | None:
     if stat.S_ISDIR(found.st_mode):
         return None
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
-        raise CaptureError(
+        raise SpecialFileError(
             f"{file!r} is a socket, pipe or device and cannot be captured", do="Remove it, or ignore it by name"
         )
     return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
@@ -187,20 +195,31 @@ def check_unchanged(root: Path, stamps: Mapping[str, Stamp | None]) -> None:
             raise FileChangedError(path)
 
 
-def check_limit(seen: list[SeenFile], limit_bytes: int, where: Path) -> None:
-    """Refuse what is too large to carry.
+def check_link(root: Path, path: str) -> None:
+    """Refuse a link out of the tree: what it points to would not be there elsewhere.
 
     Raises:
-        CaptureError: over the limit; lists the ten largest files.
+        CaptureError: it is one; names it and its target.
     """
-    total = sum(one.size for one in seen)
-    if total > limit_bytes:
-        largest = heapq.nlargest(10, seen, key=lambda one: one.size)
-        listed = ", ".join(f"{one.entry.path!r} ({one.size:,} bytes)" for one in largest)
+    if target := link_leaves(root, path):
         raise CaptureError(
-            f"the source in {where} needs {total:,} bytes to be carried, more than the limit of {limit_bytes:,}",
-            do=f"Ignore data files (.gitignore) and name them as datasets; the largest: {listed}",
+            f"the link {path!r} in {root} points outside, to {target!r}, and cannot be carried",
+            do="Put the file in its place, ignore the link, or name its target as a dataset",
         )
+
+
+def link_leaves(root: Path, path: str) -> str | None:
+    """A link's target, when that is outside the tree; None when it is inside."""
+    target = os.fsencode((root / path).readlink()).decode("utf-8", "backslashreplace")
+    return target if leaves(path, target) else None
+
+
+def leaves(path: str, target: str) -> bool:
+    """Whether a link's target is outside the tree, or says so by an absolute path."""
+    if target.startswith("/"):
+        return True
+    landed = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    return landed == ".." or landed.startswith("../")
 
 
 def in_real_folder(root: Path) -> Callable[[str], bool]:
@@ -226,7 +245,7 @@ def walk(root: Path, keep: Callable[[str, bool], bool] | None = None) -> Iterato
         keep: decides by path and whether it is a folder; a folder not kept is not entered.
 
     Raises:
-        CaptureError: a name is not UTF-8, or a folder cannot be listed; names it.
+        CaptureError: a folder cannot be listed; names it.
     """
     folders = [""]
     while folders:
@@ -243,31 +262,17 @@ def walk(root: Path, keep: Callable[[str, bool], bool] | None = None) -> Iterato
             if is_folder:
                 folders.append(path)
             else:
-                yield check_text(os.fsencode(path))
+                yield path
 
 
 def scan_tree(root: Path) -> tuple[TreeEntry, ...]:
     """Every file and link below a folder, sorted by path.
 
     Raises:
-        CaptureError: something there is neither file, link nor folder, or cannot be read or named; names it.
+        CaptureError: something there is neither file, link nor folder, or cannot be read; names it.
     """
     seen = (see(root, path) for path in walk(root))
     return tuple(sorted((one.entry for one in seen if one), key=lambda entry: entry.path))
-
-
-def check_text(path: bytes) -> str:
-    """A path as text.
-
-    Raises:
-        CaptureError: it is not UTF-8.
-    """
-    try:
-        return path.decode()
-    except UnicodeDecodeError as error:
-        raise CaptureError(
-            f"the file name {path!r} is not UTF-8 and cannot be captured", do="Rename it, or ignore it"
-        ) from error
 
 
 def _mode(stamp: Stamp) -> Mode:
@@ -290,7 +295,7 @@ def _chunks(file: str, path: str, stamp: Stamp) -> Iterator[bytes]:
                 yield chunk
         if left:
             raise FileChangedError(path)
-    except PermissionError as error:
-        raise CaptureError(f"{file!r} cannot be read: {error.strerror}", do="Make it readable, or ignore it") from error
     except OSError as error:
-        raise FileChangedError(path) from error
+        if error.errno in _CHANGED:
+            raise FileChangedError(path) from error
+        raise CaptureError(f"{file!r} cannot be read: {error.strerror}", do="Make it readable, or ignore it") from error

@@ -12,8 +12,10 @@ from launch_jobs.capture.code import snapshot_code
 from launch_jobs.capture.entrypoint import entrypoint_of, locate
 from launch_jobs.capture.installed import installed_of
 from launch_jobs.capture.interpreter import find_program
+from launch_jobs.capture.proof import prove
+from launch_jobs.capture.secret_values import check_command
 from launch_jobs.capture.seen import Seen
-from launch_jobs.capture.source import Snapshot, snapshot_source
+from launch_jobs.capture.source import Limits, Snapshot, snapshot_source, usual_limits
 from launch_jobs.errors import BadInput
 from launch_jobs.job import GitSource, Job, JobVersion
 from launch_jobs.names import check_name
@@ -73,17 +75,17 @@ def capture_git(
     """
     wanted = _Wanted(entrypoint, store, name, choices)
     if ref is not None or "://" in str(path) or not Path(path).exists():
-        from launch_jobs.capture.git_checkout import snapshot_remote
+        from launch_jobs.capture.git_commit import snapshot_commit
 
-        address = str(Path(path).resolve()) if Path(path).exists() else str(path)
-        with snapshot_remote(address, ref or "HEAD") as snapshot:
+        where = Path(path).resolve() if Path(path).exists() else str(path)
+        with snapshot_commit(where, ref or "HEAD", store) as snapshot:
             inner = context_folder(snapshot.root, choices)
             return _capture_files(inner, wanted) if inner else _capture(snapshot, snapshot.root, wanted)
     folder = _folder(path)
     if inner := context_folder(folder, choices):
         return _capture_files(inner, wanted)
     find_program(entrypoint, folder)
-    with snapshot_source(folder, store) as snapshot:
+    with snapshot_source(folder, store, limits=wanted.limits) as snapshot:
         if not isinstance(snapshot.source, GitSource):
             raise BadInput(f"{folder} is in no git repository with a commit", do="Use launch job create code")
         return _capture(snapshot, folder, wanted)
@@ -109,7 +111,7 @@ def capture_folder(
     if inner := context_folder(folder, choices):
         return _capture_files(inner, wanted)
     find_program(entrypoint, folder)
-    with snapshot_source(folder, store) as snapshot:
+    with snapshot_source(folder, store, limits=wanted.limits) as snapshot:
         return _capture(snapshot, folder, wanted)
 
 
@@ -124,23 +126,30 @@ class _Wanted:
 
     def __post_init__(self) -> None:
         check_choices(self.choices)
+        check_command(self.entrypoint)
         if self.name:
             check_name("job", self.name)
+
+    @property
+    def limits(self) -> Limits:
+        """What its source may carry."""
+        return usual_limits(self.choices.get("secret_files", ()))
 
 
 def _capture_files(folder: Path, wanted: _Wanted) -> JobVersion:
     find_program(wanted.entrypoint, folder)
-    with snapshot_code(folder, wanted.store) as snapshot:
+    with snapshot_code(folder, wanted.store, limits=wanted.limits) as snapshot:
         return _capture(snapshot, folder, wanted)
 
 
 def _capture(snapshot: Snapshot, directory: Path, wanted: _Wanted) -> JobVersion:
+    prove(snapshot, wanted.store)
     program = find_program(wanted.entrypoint, directory)
     located = locate(program, directory, snapshot)
     job = Job(
         source=snapshot.source,
         entrypoint=entrypoint_of(program.argv, located),
-        environment=installed_of(Seen((), None), located, snapshot, "project").environment,
+        environment=installed_of(Seen((), None), located, snapshot, "project", wanted.store).environment,
     )
     return wanted.store.add(wanted.name or program.name, chosen(job, wanted.choices, snapshot), snapshot.origin)
 

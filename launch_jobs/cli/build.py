@@ -61,6 +61,8 @@ def _print_plan(plan: BuildPlan) -> None:
             ("context", ", ".join([*plan.context, "source/"])),
         ]
     )
+    for note in plan.notes:
+        click.secho(note, fg="yellow")
     for title, text in (("environment image", plan.environment_dockerfile), ("job image", plan.dockerfile)):
         if text:
             click.secho(f"\n# Dockerfile of the {title}", dim=True)

@@ -17,7 +17,7 @@ from click.exceptions import Exit, NoArgsIsHelpError
 from launch_jobs.cli import completion
 from launch_jobs.cli.commands import launch
 from launch_jobs.cli.output import printable
-from launch_jobs.errors import BadInput, LaunchError
+from launch_jobs.errors import BadInput, LaunchError, Refused
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -82,7 +82,8 @@ def _check_encoding(arguments: Sequence[str]) -> None:
 
 def _fail(arguments: Sequence[str], error: LaunchError) -> int:
     """Say why in one line on stderr (and with --json in a document on stdout)."""
-    code = NOT_STARTED if arguments[:1] == ["run"] else error.exit_code
+    # A refusal says so: no other code tells a script that its files hold a secret.
+    code = NOT_STARTED if arguments[:1] == ["run"] and not isinstance(error, Refused) else error.exit_code
     line = printable(" ".join(str(error).split()))
     click.echo(click.style("error: ", fg="red", bold=True) + line, err=True)
     if "--json" in _own_words(arguments):

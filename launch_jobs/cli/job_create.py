@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 import click
 
 from launch_jobs.cli.output import emit, facts, json_option, next_command
-from launch_jobs.cli.params import DashedCommand, dashed_command
+from launch_jobs.cli.params import DashedCommand, dashed_command, secret_files_option
 from launch_jobs.cli.session import Session, local_session
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class _Given(_Named):
     build_context: str | None
     base_image: str | None
     schema: Path | None
+    secret_files: tuple[str, ...]
 
 
 @click.group("create")
@@ -63,7 +64,7 @@ def _source_options(command: F) -> F:
     )
     for option in reversed(options):
         command = option(command)
-    return command
+    return secret_files_option(command)
 
 
 @create.command("code", cls=DashedCommand)
@@ -139,6 +140,7 @@ def _choices(given: _Given) -> Choices:
         "build_context": given["build_context"],
         "base_image": given["base_image"],
         "schema": read_schema(given["schema"]) if given["schema"] else None,
+        "secret_files": given["secret_files"],
     }
 
 

@@ -58,6 +58,15 @@ def plain_value(text: str) -> JsonValue:
     return value
 
 
+secret_files_option = click.option(
+    "--allow-secret-file",
+    "secret_files",
+    metavar="PATH",
+    multiple=True,
+    help="Store this file although it holds what looks like a secret; noted with the job; repeatable.",
+)
+
+
 class DashedCommand(click.Command):
     """A command that takes another command after `--`; those words are kept as they are."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from launch_jobs.cli.output import emit, json_option, next_command, program_output_to_stderr, progress, warn
+from launch_jobs.cli.params import secret_files_option
 from launch_jobs.cli.session import local_session
 
 if TYPE_CHECKING:
@@ -27,21 +29,25 @@ if TYPE_CHECKING:
     show_default=True,
     help="Distributions kept: what was imported, what the project can import too, or everything installed.",
 )
+@secret_files_option
 @click.argument("command", metavar="-- CMD ARG...", nargs=-1, type=click.UNPROCESSED)
 @json_option
-def run_command(name: str | None, environment: Mode, command: tuple[str, ...], as_json: bool) -> None:
+def run_command(
+    name: str | None, environment: Mode, secret_files: tuple[str, ...], command: tuple[str, ...], as_json: bool
+) -> None:
     """Run a program here, tracked; it becomes a job.
 
     The program is not changed, needs nothing of ours installed, and no server. We end with its exit code (128+n for
-    signal n); with 125 if it could not be started.
+    signal n); with 125 if it could not be started; with 3 if it was not, for what would be stored
+    holds a secret.
     """
     if not command:
         raise click.UsageError("The command is empty: end with -- CMD ARG...", click.get_current_context())
     from launch_jobs.capture.tracked import run_tracked
 
-    store = local_session().store
+    run = partial(run_tracked, store=local_session().store, name=name, environment=environment)
     with program_output_to_stderr() if as_json else nullcontext():
-        tracked = run_tracked(list(command), store=store, name=name, environment=environment, directory=Path.cwd())
+        tracked = run(list(command), directory=Path.cwd(), secret_files=secret_files)
     if tracked.problem:
         warn(tracked.problem)
     if as_json:

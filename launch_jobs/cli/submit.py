@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from launch_jobs.cli.output import emit, facts, json_option, next_command, progress
-from launch_jobs.cli.params import DashedCommand, assignment, command_line, dashed_command, duration, plain_value
+from launch_jobs.cli.params import (
+    DashedCommand,
+    assignment,
+    command_line,
+    dashed_command,
+    duration,
+    plain_value,
+    secret_files_option,
+)
 from launch_jobs.cli.runs import print_run
 from launch_jobs.cli.session import Session, server_session, wait
 from launch_jobs.cli.watch import follow, print_results
@@ -33,6 +41,7 @@ class _Given(TypedDict):
     retries: int
     datasets: tuple[tuple[str, str], ...]
     key: str | None
+    secret_files: tuple[str, ...]
 
 
 @click.command("submit", cls=DashedCommand)
@@ -68,6 +77,7 @@ class _Given(TypedDict):
     type=assignment,
     help="What another run left, for the program to find by $LAUNCH_DATASET_NAME; repeatable.",
 )
+@secret_files_option
 @click.option("--key", help="Idempotency key: submitting again with it gives the same run.")
 @click.option("--watch", is_flag=True, help="Follow the run to its end: 0 if it completed, else 1.")
 @click.option("--dry-run", is_flag=True, help="Check everything and print what would be sent; send nothing.")
@@ -90,7 +100,7 @@ def submit_command(job: str | None, watch: bool, dry_run: bool, as_json: bool, *
             do="Write them into CMD, or run it once with `launch run` and submit the job",
         )
     session = server_session()
-    submission = _submission(job or _capture(session, command or ()), given)
+    submission = _submission(job or _capture(session, command or (), given["secret_files"]), given)
     if dry_run:
         _print_request(session, submission, as_json)
         return
@@ -105,11 +115,11 @@ def submit_command(job: str | None, watch: bool, dry_run: bool, as_json: bool, *
     next_command(f"launch logs {info.name} -f")
 
 
-def _capture(session: Session, command: tuple[str, ...]) -> str:
+def _capture(session: Session, command: tuple[str, ...], secret_files: tuple[str, ...]) -> str:
     """Capture the working copy: its git work tree if it is in one, else the folder."""
     from launch_jobs.capture import capture_folder
 
-    version = capture_folder(Path.cwd(), command, store=session.store)
+    version = capture_folder(Path.cwd(), command, store=session.store, secret_files=secret_files)
     progress(f"Captured {version.label} ({version.digest[:19]})")
     return version.reference
 

@@ -134,7 +134,7 @@ class _Check:
         slot = self._versions.slot(name, int(number))
         if isinstance(slot, Tombstone):
             return
-        for digest in blobs_of(slot.version.origin):
+        for digest in blobs_of(slot.version.origin, slot.version.job):
             yield from self._need(keys.blob(digest), f"{slot.version.label} cannot be had without it")
         if entry.modified < self._now - _PUBLISHING:
             mark = keys.digest_mark(name, slot.digest, int(number))

@@ -67,7 +67,7 @@ def sweep_blobs(versions: JobVersions, objects: Objects, older_than: timedelta) 
 def _needed(versions: JobVersions) -> Iterator[Digest]:
     for name in versions.names():
         for version in versions.versions(name):
-            yield from blobs_of(version.origin)
+            yield from blobs_of(version.origin, version.job)
 
 
 def _move_latest(versions: JobVersions, objects: Objects, name: str, number: int) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, RootModel
 
-from launch_jobs.job import Frozen, JobVersion, Origin
+from launch_jobs.job import Frozen, Job, JobVersion, Origin
 from launch_jobs.names import Digest
 
 LATEST = "latest"
@@ -50,6 +50,7 @@ class MarkerDocument(Frozen):
     kind: Literal["launch-jobs-store"] = "launch-jobs-store"
 
 
-def blobs_of(origin: Origin) -> tuple[Digest, ...]:
+def blobs_of(origin: Origin, job: Job) -> tuple[Digest, ...]:
     """The blobs that a version cannot be had without."""
-    return tuple(digest for digest in (origin.bundle, origin.patch, origin.archive) if digest)
+    source = tuple(digest for digest in (origin.bundle, origin.patch, origin.archive) if digest)
+    return (*source, *job.environment.wheels.values())

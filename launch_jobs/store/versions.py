@@ -166,14 +166,14 @@ class JobVersions:
             key, created = keys.version(name, numbers.next), datetime.now(UTC).isoformat(timespec="milliseconds")
             version = JobVersion(name=name, version=numbers.next, job=job, origin=origin, created=created)
             document = seal(key, VersionDocument(digest=job.digest, version=version))
-            self._keep_blobs(name, origin)
+            self._keep_blobs(name, origin, job)
             if self._objects.put_if_absent(key, document):
                 return version, True
             self.slot(name, numbers.next)  # the winner's; an unreadable one must end this loop
 
-    def _keep_blobs(self, name: str, origin: Origin) -> None:
+    def _keep_blobs(self, name: str, origin: Origin, job: Job) -> None:
         """Make the blobs of a version young before it refers to them, so that no sweep that runs takes them away."""
-        for digest in blobs_of(origin):
+        for digest in blobs_of(origin, job):
             try:
                 self._objects.touch(keys.blob(digest))
             except NotFound as error:

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+import sysconfig
 from collections import Counter
 from importlib import metadata
 
@@ -33,6 +34,12 @@ def marker_environment() -> dict[str, str]:
         "python_version": ".".join(platform.python_version_tuple()[:2]),
         "sys_platform": sys.platform,
     }
+
+
+def implementation() -> str:
+    """The interpreter's kind; one without the GIL takes other wheels."""
+    free = sysconfig.get_config_var("Py_GIL_DISABLED")
+    return sys.implementation.name + ("+freethreaded" if free else "")
 
 
 def recorded_files(distribution: metadata.Distribution) -> list[str]:
@@ -75,17 +82,44 @@ def local_modules(folder: str) -> set[str]:
     return found - {""}
 
 
-def describe(distribution: metadata.Distribution, modules: set[str]) -> dict[str, object]:
+def direct_reference(distribution: metadata.Distribution) -> object:
+    """What the installer wrote of a direct reference (PEP 610), if it did."""
+    return json.loads(distribution.read_text("direct_url.json") or "null")
+
+
+def describe(distribution: metadata.Distribution) -> dict[str, object]:
     """One installed distribution as plain data."""
-    direct = distribution.read_text("direct_url.json")
     return {
         "name": distribution.metadata["Name"],
         "version": distribution.version,
         "location": os.path.realpath(str(distribution.locate_file(""))),
-        "direct_url": json.loads(direct) if direct else None,
+        "metadata": folder_of(distribution),
+        "installer": (distribution.read_text("INSTALLER") or "").strip(),
+        "direct_url": direct_reference(distribution),
         "requires": distribution.requires or [],
-        "modules": sorted(modules),
     }
+
+
+def folder_of(distribution: metadata.Distribution) -> str:
+    """Name of the folder or file that says what the distribution is."""
+    return os.path.basename(str(getattr(distribution, "_path", "")))  # noqa: PTH119
+
+
+def readable(path: list[str], problems: list[str]) -> list[tuple[dict[str, object], set[str]]]:
+    """The distributions on a path and their modules; `problems` names those that cannot be understood."""
+    found: list[tuple[dict[str, object], set[str]]] = []
+    for each in metadata.distributions(path=path):
+        name = folder_of(each)
+        try:
+            described = describe(each)
+            # pip renames what it removes; what a broken removal left is named so for ever.
+            if described["name"] and described["version"] and not name.startswith("~"):
+                found.append((described, modules_of(each)))
+            else:
+                problems.append(name + " is the rest of a broken installation")
+        except Exception as error:  # noqa: BLE001 - whatever a broken package holds, the others count
+            problems.append("%s cannot be read (%s)" % (name, type(error).__name__))  # noqa: UP031
+    return found
 
 
 def modules_of(distribution: metadata.Distribution) -> set[str]:
@@ -109,18 +143,22 @@ def slim(modules: list[set[str]]) -> list[set[str]]:
 def main() -> None:
     """Write the list."""
     path = json.load(sys.stdin) or sys.path[1:]
-    # A folder that a broken uninstall left has no name.
-    found = [each for each in metadata.distributions(path=path) if each.metadata["Name"]]
-    modules = slim([modules_of(each) for each in found])
+    problems: list[str] = []
+    found = readable(path, problems)
+    modules = slim([names for _, names in found])
+    for (each, _), names in zip(found, modules):  # noqa: B905
+        each["modules"] = sorted(names)
     answer = {
         "python": platform.python_version(),
-        "implementation": sys.implementation.name,
+        "implementation": implementation(),
         "system": platform.system(),
         "machine": platform.machine(),
         "prefix": sys.prefix,
         "executable": sys.executable,
         "markers": marker_environment(),
-        "distributions": [describe(each, names) for each, names in zip(found, modules)],  # noqa: B905
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "distributions": [each for each, _ in found],
+        "problems": problems,
     }
     with open(sys.argv[1], "w") as file:  # noqa: PTH123
         json.dump(answer, file)

@@ -12,7 +12,8 @@ import pytest
 from pydantic import JsonValue
 
 from launch_jobs.arguments import check_parameters, parse_parameter_text, render_arguments
-from launch_jobs.capture.parameters import capture_inputs, inputs_of
+from launch_jobs.capture.argparse_inputs import inputs_of
+from launch_jobs.capture.parameters import capture_inputs
 from launch_jobs.capture.parser import SeenParser
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Inputs
@@ -38,7 +39,7 @@ def inputs() -> Inputs:
     parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=False)
     parser.add_argument("--mode", choices=["a", "b"])
     parser.add_argument("--fast", dest="speed", action="store_const", const=9, default=1)
-    return inputs_of(seen(parser))
+    return inputs_of(("", seen(parser)))
 
 
 def test_schema_tells_type_choices_default_and_what_is_required(inputs: Inputs) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launch_jobs.arguments import check_parameters, properties_of, render_arguments
-from launch_jobs.capture.parameters import capture_inputs, inputs_of
+from launch_jobs.capture.argparse_inputs import inputs_of
+from launch_jobs.capture.parameters import capture_inputs
 from launch_jobs.capture.parser import SeenParser
 from launch_jobs.job import JsonObject
 from launch_jobs.tracker import INJECT
@@ -102,7 +103,7 @@ def _of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 def test_what_is_rendered_is_parsed_to_the_same_values(data: st.DataObject) -> None:
     """parse(render(values)) == values, for any parser that we take apart and any values that its schema allows."""
     parser = data.draw(parsers())
-    inputs = inputs_of(seen(parser))
+    inputs = inputs_of(("", seen(parser)))
     given_values: JsonObject = {}
     for name, schema in properties_of(inputs).items():
         if name in cast("list[str]", inputs.parameters_schema.get("required", [])) or data.draw(st.booleans()):
@@ -119,7 +120,7 @@ def test_what_is_rendered_is_parsed_to_the_same_values(data: st.DataObject) -> N
 def test_a_command_is_taken_apart_without_rest(data: st.DataObject) -> None:
     """Capturing a rendered command gives the values back, and leaves only the program."""
     parser = data.draw(parsers())
-    inputs = inputs_of(seen(parser))
+    inputs = inputs_of(("", seen(parser)))
     values = {name: data.draw(_of(cast("dict[str, Any]", schema))) for name, schema in properties_of(inputs).items()}
     args = render_arguments(inputs, check_parameters(inputs, values))
 

@@ -192,11 +192,11 @@ def test_shell_script_is_captured(run: Callable[..., TrackedRun], project: Path)
     assert any("no Python program" in note for note in record.notes)
 
 
-def test_subcommands_keep_the_argument_list_whole(run: Callable[..., TrackedRun], project: Path) -> None:
+def test_what_cannot_be_rendered_keeps_the_argument_list_whole(run: Callable[..., TrackedRun], project: Path) -> None:
     """What cannot be rendered again exactly stays as it was typed, and the record says why."""
     (project / "train.py").write_text(
         "import argparse\np = argparse.ArgumentParser()\n"
-        "s = p.add_subparsers()\ns.add_parser('fit').add_argument('--lr')\np.parse_args()\n"
+        "p.add_argument('words', nargs=argparse.REMAINDER)\np.parse_args()\n"
     )
 
     version, record = captured(run(sys.executable, "train.py", "fit", "--lr", "1"))

@@ -13,6 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from launch_jobs.capture.remote_rule import EVERYWHERE
+
+_SETTING = "LAUNCH_JOBS_GIT_REMOTES"
+
 USER = "robot"
 TOKEN = "s3cr3t-token-for-git"
 SECRETS = (TOKEN, base64.b64encode(f"{USER}:{TOKEN}".encode()).decode())
@@ -44,19 +48,22 @@ class GitHost:
 
 @contextmanager
 def git_host(folder: Path) -> Generator[GitHost]:
-    """Serve the bare repositories of a folder."""
+    """Serve the bare repositories of a folder; this process, and what it starts meanwhile, may fetch from it."""
     host = GitHost(folder)
+    allowed = os.environ.get(_SETTING)
 
     class Handler(_Handler):
         serves = host
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     host.address = f"http://127.0.0.1:{server.server_port}"
+    os.environ[_SETTING] = f"{allowed or EVERYWHERE} {host.address}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
         yield host
     finally:
+        os.environ.pop(_SETTING) if allowed is None else os.environ.update({_SETTING: allowed})
         server.shutdown()
         thread.join()
         server.server_close()

@@ -17,8 +17,11 @@ from launch_jobs.portable import export_job, import_job
 from launch_jobs.store.jobs import JobStore, open_store
 
 
-def test_a_git_job_is_whole_without_its_remote(tmp_path: Path, store: JobStore) -> None:
+def test_a_git_job_is_whole_without_its_remote(
+    tmp_path: Path, store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Remote and first store are gone, and the source still comes out byte for byte, links and modes too."""
+    monkeypatch.setenv("LAUNCH_JOBS_GIT_REMOTES", "file:///")  # the remote is a folder
     remote, clone = repository(tmp_path / "remote"), tmp_path / "clone"
     git(remote, "commit", "-am", "two")
     git(tmp_path, "clone", "--quiet", str(remote), str(clone))
@@ -93,7 +96,7 @@ def test_a_folder_and_an_image(tmp_path: Path, store: JobStore) -> None:
         export_job(version, there, tmp_path / version.name)
         assert import_job(tmp_path / version.name, store).version.digest == version.digest
     assert {
-        len(import_job(tmp_path / one.name, store).version.origin.model_dump(exclude_none=True)) for one in versions
+        len(import_job(tmp_path / one.name, store).version.origin.model_dump(exclude_defaults=True)) for one in versions
     } == {0, 1}
 
 

@@ -5,9 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from repositories import Repo, new_repo
+from repositories import ANY_REMOTE, Repo, ordinary_repo
 
 from launch_jobs.store.jobs import JobStore, open_store
+
+
+@pytest.fixture(autouse=True)
+def _local_remotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remotes of these tests are folders and servers of this machine, which an operator must allow."""
+    monkeypatch.setenv("LAUNCH_JOBS_GIT_REMOTES", ANY_REMOTE)
+
+
+@pytest.fixture(autouse=True)
+def folders_are_remotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an operator says whose git remotes are on a shared disk; the remotes of these tests are folders."""
+    monkeypatch.setenv("LAUNCH_JOBS_GIT_REMOTES", "https://* ssh://* file:///")
 
 
 @pytest.fixture
@@ -19,20 +31,7 @@ def store(tmp_path: Path) -> JobStore:
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
     """A repository with one commit of files of every kind, and no remote."""
-    repo = new_repo(tmp_path / "repo")
-    root = repo.root
-    (root / "train.py").write_text("print('one')\nprint('two')\n")
-    (root / "package" / "deep").mkdir(parents=True)
-    (root / "package" / "__init__.py").touch()
-    (root / "package" / "deep" / "data.bin").write_bytes(bytes(range(256)) * 8)
-    (root / "run.sh").write_text("#!/bin/sh\nexit 0\n")
-    (root / "run.sh").chmod(0o755)
-    (root / "dos.txt").write_bytes(b"one\r\ntwo\r\n")
-    (root / "no-newline").write_text("end")
-    (root / "latest").symlink_to("package/deep")
-    (root / ".gitignore").write_text("*.ignored\n")
-    repo.commit()
-    return repo
+    return ordinary_repo(tmp_path / "repo")
 
 
 @pytest.fixture

@@ -15,6 +15,9 @@ from launch_jobs.store.jobs import JobStore
 Tree = dict[str, tuple[str, bytes]]
 """Path → (mode as git keeps it, content or link target)."""
 
+ANY_REMOTE = "https://* ssh://* http://127.0.0.1 file:///"
+"""What an operator of these tests' machine lets git fetch from."""
+
 WHO = {
     "GIT_AUTHOR_NAME": "A",
     "GIT_AUTHOR_EMAIL": "a@example.org",
@@ -53,6 +56,23 @@ def new_repo(root: Path, *options: str) -> Repo:
     root.mkdir(parents=True)
     repo = Repo(root)
     repo.git("init", "--quiet", "--initial-branch=main", *options)
+    return repo
+
+
+def ordinary_repo(root: Path) -> Repo:
+    """A repository with one commit of files of every kind, and no remote."""
+    repo = new_repo(root)
+    (root / "train.py").write_text("print('one')\nprint('two')\n")
+    (root / "package" / "deep").mkdir(parents=True)
+    (root / "package" / "__init__.py").touch()
+    (root / "package" / "deep" / "data.bin").write_bytes(bytes(range(256)) * 8)
+    (root / "run.sh").write_text("#!/bin/sh\nexit 0\n")
+    (root / "run.sh").chmod(0o755)
+    (root / "dos.txt").write_bytes(b"one\r\ntwo\r\n")
+    (root / "no-newline").write_text("end")
+    (root / "latest").symlink_to("package/deep")
+    (root / ".gitignore").write_text("*.ignored\n")
+    repo.commit()
     return repo
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,17 +71,6 @@ def _intend_to_add(repo: Repo) -> None:
 def _untracked_executable(repo: Repo) -> None:
     (repo.root / "tool").write_bytes(b"#!/bin/sh\n")
     (repo.root / "tool").chmod(0o755)
-
-
-def _conflict(repo: Repo) -> None:
-    repo.git("checkout", "--quiet", "-b", "other")
-    (repo.root / "train.py").write_text("theirs\n")
-    repo.commit()
-    repo.git("checkout", "--quiet", "main")
-    (repo.root / "train.py").write_text("ours\n")
-    repo.commit()
-    with pytest.raises(subprocess.CalledProcessError):
-        repo.git("merge", "other")
 
 
 def _assume_unchanged(repo: Repo) -> None:
@@ -153,7 +141,6 @@ CHANGES: dict[str, Change] = {
     "staged, then modified": _stage_then_modify,
     "staged, then deleted": _stage_then_delete,
     "intent to add": _intend_to_add,
-    "merge conflict": _conflict,
     "assumed unchanged": _assume_unchanged,
     "skip-worktree": _skip_worktree,
     "same size and time": _same_size_and_time,

@@ -2,74 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tracked_bench import Bench, interpreters
 
-from launch_jobs.capture.observation import Observation, read_observations
-from launch_jobs.tracker import INJECT
-
-
-def _interpreters() -> list[str]:
-    """This Python, and one of each other version that pyenv has here."""
-    others = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
-    supported = [str(path) for path in others if int(path.parts[-3].split(".")[1]) >= 8]
-    return [sys.executable, *supported]
-
-
-@dataclass
-class Bench:
-    """Runs Python programs in a folder, with or without the tracker."""
-
-    root: Path
-    journals: Path
-
-    def run(
-        self, *arguments: str, tracked: bool = True, python: str = sys.executable, path: str = ""
-    ) -> tuple[int, bytes, bytes]:
-        """Exit code, output and error output."""
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        entries = [str(INJECT)] * tracked + [path] * bool(path)
-        if entries:
-            environment["PYTHONPATH"] = os.pathsep.join(entries)
-        environment |= {"LAUNCH_TRACK_DIR": str(self.journals), "LAUNCH_TRACK_ROOT": str(self.root)}
-        done = subprocess.run(
-            [python, *arguments],
-            cwd=self.root,
-            env=environment,
-            input=b"in\n",
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-        return done.returncode, done.stdout, done.stderr
-
-    def write(self, name: str, code: str) -> None:
-        """Put a file into the folder."""
-        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / name).write_text(code)
-
-    def seen(self) -> list[Observation]:
-        """What the tracker journalled."""
-        return read_observations(self.journals)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    """An empty folder for programs, and one for journals."""
-    for name in ("root", "journals"):
-        (tmp_path / name).mkdir()
-    return Bench((tmp_path / "root").resolve(), tmp_path / "journals")
-
+from launch_jobs.capture.parser import SeenParser
 
 STATE = """
 import sys, os
 print(sys.argv, sys.path, sys.flags, sys.meta_path, sys.path_hooks, sorted(sys.path_importer_cache), __name__)
-print(sorted(vars(sys.modules["__main__"])), sorted(set(sys.modules) - {"atexit", "time"}), os.dup(0), sys.stdin.read())
+print(sorted(vars(sys.modules["__main__"])), sorted(set(sys.modules) - {"atexit"}), os.dup(0), sys.stdin.read())
 """
 
 PROGRAMS = {
@@ -105,7 +48,7 @@ def test_program_behaves_as_without_the_tracker(bench: Bench, program: str) -> N
     assert bench.run("program.py", "word") == bench.run("program.py", "word", tracked=False)
 
 
-@pytest.mark.parametrize("python", _interpreters(), ids=lambda python: Path(python).parts[-3])
+@pytest.mark.parametrize("python", interpreters(), ids=lambda python: Path(python).parts[-3])
 def test_every_supported_python_is_watched_unchanged(bench: Bench, python: str) -> None:
     """Each CPython from 3.8 behaves as without the tracker, and is seen to its end with its parser."""
     code = PROGRAMS["argparse state"].replace("parse_args([])", "parse_known_args()")
@@ -189,8 +132,8 @@ def test_exceptions_of_signal_handlers_pass_through(bench: Bench) -> None:
         "def tick(*_):\n    global raised\n    raised += 1\n    raise Tick\n"
         "signal.signal(signal.SIGALRM, tick)\n"
         "while raised < 300:\n"
-        "    signal.setitimer(signal.ITIMER_REAL, 0.0002)\n"
         "    try:\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0.0002)\n"
         "        while True:\n            open('made', 'w').close(); open('seen').close()\n"
         "    except Tick:\n        caught += 1\n"
         "    except FileNotFoundError:\n        open('seen', 'w').close()\n"
@@ -220,12 +163,12 @@ def test_only_the_commands_own_parser_is_described(
     imports = "import argparse, sys\n" if "sys." in call else "import argparse\n"
     code = f"{imports}p = argparse.ArgumentParser()\np.add_argument('--lr', type=float, default=0.1)\n{call}\n"
     bench.write("program.py", code)
-    for python in _interpreters():
+    for python in interpreters():
         bench.run("program.py", *words, python=python)
 
     parsers = [seen.parser for seen in bench.seen()]
-    assert [parser is not None for parser in parsers] == [is_the_commands] * len(_interpreters())
-    for parser in filter(None, parsers):
+    assert [parser is not None for parser in parsers] == [is_the_commands] * len(interpreters())
+    for parser in (one for one in parsers if isinstance(one, SeenParser)):
         action = parser.actions[-1]
         assert (parser.args, action.dest, action.type, action.default) == (tuple(words), "lr", "float", 0.1)
 

@@ -2,7 +2,9 @@
 
 The journal is `<LAUNCH_TRACK_DIR>/<pid>-<start>.log`, one fact a line, each line a Python literal: `(kind, value, ...)`.
 Every new fact is appended at once with its own open, write and close. So nothing is lost to `os._exit` or SIGKILL, and
-no descriptor is held that the program could see, close, or reuse. `ascii()` needs no import, where json brings `re`.
+no descriptor is held that the program could see, close, or reuse. (Only a program with an audit hook of its own would
+see each of these opens, and could refuse it: from then on the journal stays open.) `ascii()` needs no import, where
+json brings `re`.
 
 It must not change the program: nothing is printed, no frame of ours is ever on the stack while the program's code
 runs, and every fault of ours is dropped (but never an exception that a signal handler of the program raised meanwhile).
@@ -21,8 +23,10 @@ STDLIB = frozenset(getattr(sys, "stdlib_module_names", ())) | frozenset(sys.buil
 OURS = frozenset(
     function.__code__.co_filename for function in (lambda: None, os.path.join, os.path.realpath, os.fsdecode)
 )
+OTHER_PARSERS = ("click", "typer._click", "hydra", "absl.flags", "fire")
 # Bound now: the program may replace them (pyfakefs does).
 _open, _write, _close, _getcwd, _getpid = os.open, os.write, os.close, os.getcwd, os.getpid
+_dup2, _fstat = os.dup2, os.fstat
 
 
 def foreign(trace):
@@ -52,6 +56,9 @@ class Tracker:
     def __init__(self, directory, root):
         self.directory = directory
         self.root = root.rstrip(os.sep) + os.sep
+        self.pid = _getpid()
+        self.held = None  # descriptor of the journal, device and inode; only beside audit hooks of the program
+        self.others = None  # what watches parsers other than argparse, once one is imported
         self.forget()
         self.handlers = {
             "open": self.opened,
@@ -60,12 +67,14 @@ class Tracker:
             "os.link": self.moved,
             "os.symlink": self.moved,
             "sqlite3.connect": self.connected,
+            "sys.addaudithook": self.watched,
         }
 
     def forget(self):
         """Begin as a new process (at the start, and in the child of a fork, which writes a file only for a new fact)."""
-        self.file = os.path.join(self.directory, "%d-%d.log" % (_getpid(), time.time_ns()))
-        self.begun = False
+        if self.held is None:
+            self.file = os.path.join(self.directory, "%d-%d.log" % (_getpid(), time.time_ns()))
+            self.begun = False
         self.names = set()
         self.seen = set()
         self.folders = {}
@@ -77,11 +86,33 @@ class Tracker:
         if not self.begun:
             self.begun = True
             text = ascii(("start", self.identity())) + "\n"
-        descriptor = _open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        data = (text + ascii(fact) + "\n").encode("utf-8")  # "ascii" is a module to load in development mode
+        if self.held is not None:
+            descriptor, place = self.held
+            if place_of(descriptor) == place:  # else the program closed it, and the number may be a file of its own now
+                _write(descriptor, data)
+            return
+        descriptor = self.open()
         try:
-            _write(descriptor, (text + ascii(fact) + "\n").encode("ascii"))
+            _write(descriptor, data)
         finally:
             _close(descriptor)
+
+    def open(self):
+        return _open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+
+    def watched(self):
+        """The program is about to add an audit hook: open the journal for good, where no program looks."""
+        if self.held is None:
+            self.append("libraries", libraries())
+            descriptor = self.open()
+            try:
+                number = 1023
+                while place_of(number) is not None:
+                    number -= 1
+                self.held = _dup2(descriptor, number, False), place_of(descriptor)
+            finally:
+                _close(descriptor)
 
     def identity(self):
         return {
@@ -94,6 +125,7 @@ class Tracker:
             "system": sys.platform,
             "machine": os.uname().machine if hasattr(os, "uname") else "",
             "argv": [str(item) for item in getattr(sys, "argv", [])],
+            "nested": nested(),
         }
 
     # --- audit events -------------------------------------------------------------------------------------------------
@@ -117,6 +149,8 @@ class Tracker:
             import argparse
 
             self.watch_parsers(argparse)
+        if self.others is not None or name in OTHER_PARSERS:
+            self.watch_others(name)
         if name.partition(".")[0] not in STDLIB:
             self.append("import", name)
 
@@ -168,8 +202,16 @@ class Tracker:
         if "_parse_known_args" in argparse.ArgumentParser.__dict__:
             ParserHook(self, argparse)
 
+    def watch_others(self, name):
+        """Load what watches other parsers once a program imports one; `sitecustomize` gives us the loader."""
+        if self.others is None:
+            self.others = globals()["load"]("_launch_parsers")["Others"](self, globals())
+        self.others.imported(name)
+
     def parsed(self, parser, frame):
         """Journal a parser that is about to parse the command's own arguments; whether it was one."""
+        if self.others is not None and self.others.claims(frame):
+            return False
         args = frame.f_locals["args"]
         if args != sys.argv[1:] or not (args or from_command(frame)):
             return False
@@ -180,7 +222,12 @@ class Tracker:
 
     def finish(self):
         self.handlers.clear()
-        for kind, look in (("modules", modules), ("path", search_path), ("libraries", libraries)):
+        looks = [("modules", modules), ("path", search_path)]
+        if self.held is None:
+            looks.append(("libraries", libraries))
+        elif self.pid != _getpid():
+            return  # a fork that shares the journal of the program
+        for kind, look in looks:
             try:
                 self.append(kind, look())
             except Exception:
@@ -239,11 +286,11 @@ def describe(parser, args):
         "prefix_chars": parser.prefix_chars,
         "fromfile": parser.fromfile_prefix_chars is not None,
         "abbreviations": bool(getattr(parser, "allow_abbrev", True)),
-        "actions": [describe_action(action) for action in parser._actions],
+        "actions": [describe_action(action, sys.argv) for action in parser._actions],
     }
 
 
-def describe_action(action):
+def describe_action(action, args):
     kind = type(action)
     described = {
         "kind": kind.__name__ if kind.__module__ == "argparse" else kind.__module__ + "." + kind.__qualname__,
@@ -260,6 +307,10 @@ def describe_action(action):
             described[name] = plain(value)
         except ValueError:
             pass  # left out: not plain data
+    if described["kind"] == "_SubParsersAction":
+        # Only those that the arguments may name: a large program has hundreds.
+        named = [(name, action.choices[name]) for name in action.choices if name in args]
+        described["parsers"] = {str(name): describe(parser, []) for name, parser in named}
     return described
 
 
@@ -306,14 +357,40 @@ def libraries():
     return sorted(os.fsdecode(path) for path in paths if path.startswith(b"/"))
 
 
+def place_of(descriptor):
+    """Device and inode of an open descriptor; None if there is none of that number."""
+    try:
+        found = _fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def nested():
+    """Whether this is a sub-interpreter."""
+    if "_signal" in sys.modules:
+        return False
+    import _signal  # Python's own start has loaded it into the main interpreter
+
+    del sys.modules["_signal"]
+    try:
+        _signal.signal(0, 0)  # refused always, and says why
+    except ValueError as error:
+        return "main" in str(error)
+    return False
+
+
 def start():
     if not hasattr(sys, "addaudithook"):
         return
     tracker = Tracker(os.environ["LAUNCH_TRACK_DIR"], os.environ.get("LAUNCH_TRACK_ROOT", ""))
     tracker.append("begin")
+    if "launch_jobs" in sys.modules:  # `launch_jobs.track` starts us late: what is loaded by now counts as well
+        tracker.append("modules", modules())
     if "argparse" in sys.modules:
         tracker.watch_parsers(sys.modules["argparse"])
-    atexit.register(tracker.finish)  # registered first: it runs last
+    if not nested():  # what a sub-interpreter registers may run when Python is gone, and ends the process at once
+        atexit.register(tracker.finish)  # registered first: it runs last
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=tracker.forget)
     sys.addaudithook(tracker.audit)

@@ -1,0 +1,3 @@
+from fastdist._core import squared
+
+__all__ = ["squared"]

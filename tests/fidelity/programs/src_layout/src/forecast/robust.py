@@ -1,0 +1,5 @@
+import statistics
+
+
+def median_of(values):
+    return statistics.median(values)
