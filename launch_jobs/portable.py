@@ -135,7 +135,10 @@ def _members(version: JobVersion, store: JobStore, folder: Path) -> tuple[Origin
     digest = digest_file(archive)
     if archive.stat().st_size > LARGEST_BYTES:
         raise BadInput(f"The source of {version.label} is larger than {LARGEST_BYTES:,} bytes")
-    return Origin(remote=version.origin.remote, archive=digest), {_blob(digest): archive, **members}
+    return Origin(remote=version.origin.remote, archive=digest, notes=version.origin.notes), {
+        _blob(digest): archive,
+        **members,
+    }
 
 
 def _check_kind(path: Path) -> None:
@@ -144,7 +147,7 @@ def _check_kind(path: Path) -> None:
     if not path.is_dir():
         raise BadInput(f"There is no file {str(path)!r}", do="Name a file that `launch job export` wrote")
     made_by = next((tool for tool, marks in _FOREIGN.items() if any(any(path.glob(mark)) for mark in marks)), None)
-    what = f"a folder of {made_by}, which cannot be imported yet" if made_by else "a folder"
+    what = f"a folder of {made_by}, not a job file" if made_by else "a folder"
     raise BadInput(f"{str(path)!r} is {what}", do="Name a file that `launch job export` wrote")
 
 

@@ -71,6 +71,7 @@ def checkout(version: JobVersion, store: Blobs, into: Path) -> None:
         raise BadInput(f"job {version.label} is the image {source.reference} and has no source to check out")
     if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
         raise BadInput(f"{str(into)!r} is not an empty folder", do="Name a folder that does not exist yet")
+    into = into.absolute()  # git runs in another folder than we
     into.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".launch-checkout-", dir=into.parent) as folder:
         tree = Path(folder) / "tree"

@@ -176,19 +176,20 @@ def _keep(
         libraries=seen.libraries(snapshot.root),
         system_packages=system_packages(seen.libraries(snapshot.root)),
         verified=True,
-        notes=(
-            *snapshot.origin.notes,
-            *seen.notes(started.program),
-            *ignored_imports(seen.imported, snapshot, seen.first.prefix if seen.first else ""),
-            *installed.notes,
-            *([captured.note] if captured.note else []),
-        ),
+        notes=(*_source_notes(started, seen), *installed.notes, *([captured.note] if captured.note else [])),
     )
     prove(snapshot, store)
     version = store.add(started.name, job, snapshot.origin)
     store.add_record(version, record)
     remember_outputs(started.place.directory, started.name, snapshot.root, set(outputs) - source)
     return version, record
+
+
+def _source_notes(started: _Started, seen: Seen) -> tuple[str, ...]:
+    """What is particular about the source, and what the program used without its being seen or carried."""
+    snapshot = started.snapshot
+    ignored = ignored_imports(seen.imported, snapshot, seen.first.prefix if seen.first else "")
+    return (*snapshot.origin.notes, *seen.notes(started.program), *ignored)
 
 
 def _keep_raw(started: _Started, run: str, reason: str) -> str:

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
-from launch_jobs.build.requirements import lock, python_version, source_metadata, source_paths
+from launch_jobs.build.requirements import lock, locks, python_request, python_version, source_metadata, source_paths
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Distribution, Environment
+
+HASH = "sha256:" + "a" * 64
 
 
 def environment(*found: Distribution) -> Environment:
@@ -67,6 +69,47 @@ def test_the_refusal_of_a_credential_does_not_tell_it() -> None:
     with pytest.raises(BadInput) as caught:
         lock(environment(Distribution(name="x", version="1", origin="url", url="https://me:s3cret@example.org/x.whl")))
     assert "s3cret" not in str(caught.value)
+
+
+def test_each_package_is_taken_from_its_own_index() -> None:
+    """One file an index, so that nobody can offer a package in another; the queue's only index has them all."""
+    found = environment(
+        Distribution(name="torch", version="2.4.0+cpu", index="https://download.pytorch.org/whl/cpu"),
+        Distribution(name="six", version="1.17.0", hashes=(HASH,)),
+    )
+    assert locks(found, package_index=None) == {
+        "requirements.lock": f"six==1.17.0 --hash={HASH}\n",
+        "requirements-1.lock": "--index-url https://download.pytorch.org/whl/cpu\ntorch==2.4.0+cpu\n",
+    }
+    assert locks(found, package_index="https://q.org/simple") == {"requirements.lock": lock(found)}
+
+
+def test_a_carried_wheel_is_a_file_of_the_image() -> None:
+    """Its blob is in the build context; a name that is no wheel's is refused."""
+    found = environment(Distribution(name="a", version="1", origin="wheel", url="a-1-py3-none-any.whl", hashes=(HASH,)))
+    assert lock(found) == "a @ file:///opt/launch/wheels/a-1-py3-none-any.whl\n"
+    assert found.wheels == {"a-1-py3-none-any.whl": HASH}
+    for name in ("../a.whl", "a.whl\nb", "a.tar.gz"):
+        with pytest.raises(BadInput):
+            lock(environment(Distribution(name="a", version="1", origin="wheel", url=name, hashes=(HASH,))))
+
+
+@pytest.mark.parametrize("one", ["sha256:12", f"{HASH} --index-url x", "md5:1", ""])
+def test_what_is_no_hash_is_refused(one: str) -> None:
+    """It stands on a line of options."""
+    with pytest.raises(BadInput):
+        lock(environment(Distribution(name="a", version="1", hashes=(one,))))
+
+
+@pytest.mark.parametrize(
+    ("implementation", "request_"),
+    [("cpython", "3.13.1"), ("cpython+freethreaded", "3.13.1+freethreaded"), ("pypy", "pypy@3.13.1")],
+)
+def test_the_interpreter_is_asked_for_by_its_kind(implementation: str, request_: str) -> None:
+    """In uv's words; a kind that it does not know is refused."""
+    assert python_request(Environment(python="3.13.1", implementation=implementation)) == request_
+    with pytest.raises(BadInput, match="no builder"):
+        python_request(Environment(python="3.13.1", implementation="micropython"))
 
 
 def test_packages_of_the_tree_are_found_in_both_layouts() -> None:

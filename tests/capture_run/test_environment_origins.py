@@ -191,7 +191,8 @@ LOCKS = {
     "uv.lock": f'[[package]]\nname = "six"\nversion = "1.16"\nsource = {{ registry = "https://i.org/simple" }}\n'
     f'wheels = [{{ url = "u", hash = "{HASH}" }}]\n',
     "poetry.lock": f'[[package]]\nname = "six"\nversion = "1.16"\nfiles = [{{file = "f", hash = "{HASH}"}}]\n',
-    "pylock.toml": f'[[packages]]\nname = "six"\nversion = "1.16"\nwheels = [{{ hashes = {{ sha256 = "{"a" * 64}" }} }}]\n',
+    "pylock.toml": '[[packages]]\nname = "six"\nversion = "1.16"\n'
+    f'wheels = [{{ hashes = {{ sha256 = "{"a" * 64}" }} }}]\n',
     "requirements.txt": f"six==1.16 \\\n    --hash={HASH}\n",
 }
 

@@ -77,6 +77,15 @@ def test_into_an_empty_folder(repo: Repo, store: JobStore, tmp_path: Path, versi
     assert tree_of(tmp_path / "out", without=()) == tree_of(repo.root)
 
 
+def test_into_a_relative_folder(
+    repo: Repo, store: JobStore, tmp_path: Path, version: JobVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder relative to the working directory, as a user types it, is filled."""
+    monkeypatch.chdir(tmp_path)
+    checkout(version, store, Path("deep/out"))
+    assert tree_of(tmp_path / "deep" / "out", without=()) == tree_of(repo.root)
+
+
 @pytest.mark.parametrize("kind", ["file", "full", "link"])
 def test_into_what_is_there(store: JobStore, tmp_path: Path, version: JobVersion, kind: str) -> None:
     """Nothing of the user's is written over."""

@@ -20,7 +20,7 @@ Version: 0.3
 /workspace/libs/digits/src
 /workspace/libs/digits
 
-### image launch-jobs/env:fd3184e2fc712054d18433e027fac993
+### image launch-jobs/env:757af0f46ef66c8d3f817186a832adf3
 FROM docker.io/library/python:3.11-slim
 USER 0:0
 COPY launch/ /opt/launch/
@@ -28,14 +28,14 @@ RUN cat /etc/ssl/certs/ca-certificates.crt /opt/launch/ca.pem > /opt/launch/ca-b
 ENV SSL_CERT_FILE=/opt/launch/ca-bundle.pem REQUESTS_CA_BUNDLE=/opt/launch/ca-bundle.pem CURL_CA_BUNDLE=/opt/launch/ca-bundle.pem PIP_CERT=/opt/launch/ca-bundle.pem GIT_SSL_CAINFO=/opt/launch/ca-bundle.pem
 RUN --mount=type=cache,id=launch-jobs,target=/var/cache/launch ["sh", "/opt/launch/install.sh", "3.11.7", "0.13.9", "https://pypi.example.org/simple"]
 ENV VIRTUAL_ENV=/opt/launch/venv PATH=/opt/launch/venv/bin:$PATH
-LABEL org.launch-jobs.environment-digest="sha256:fd3184e2fc712054d18433e027fac993afa1bd6e077514f17c80c2e9c51773ba" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+LABEL org.launch-jobs.environment-digest="sha256:757af0f46ef66c8d3f817186a832adf371c0ca3cef7cc2f4361517290a1e2ec5" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-### image launch-jobs/job:ff8049cb80e4604fec3a20c0f3cd6fe3
-FROM launch-jobs/env:fd3184e2fc712054d18433e027fac993
+### image launch-jobs/job:2367a5d6fbdfc4fcfd7417c12cc0c21f
+FROM launch-jobs/env:757af0f46ef66c8d3f817186a832adf3
 COPY --chown=1000:1000 source/ /workspace/
 WORKDIR /workspace/examples/digits
 ENV HOME=/tmp USER=launch PYTHONUNBUFFERED=1
 USER 1000:1000
 ENTRYPOINT []
 CMD ["python", "train.py"]
-LABEL org.launch-jobs.job-digest="sha256:7ec6080dcb56ca137c3e6cd5cc9c18653a23272a755651e91ce63c5b9ef96287" org.launch-jobs.image-digest="sha256:ff8049cb80e4604fec3a20c0f3cd6fe3c5956f0b466a88e5e3fa0d7ddae15d76" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+LABEL org.launch-jobs.job-digest="sha256:c56161ed754fcfa0b044e8c0fa83c7eab2022a0f5b097fa46a7c36702aeae789" org.launch-jobs.image-digest="sha256:2367a5d6fbdfc4fcfd7417c12cc0c21febfa604b3421bea8ec9f405cb16887f7" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
