@@ -19,6 +19,7 @@ from launch_jobs.names import canonical_json
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[-./][A-Za-z0-9_]+)*")
 _CONSTANTS = ("True", "False", "None")
+_LONGEST = 1 << 17  # bytes of one argument, its end included (MAX_ARG_STRLEN)
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -191,6 +192,11 @@ def _checked(words: tuple[str, ...]) -> tuple[str, ...]:
     for word in words:
         if "\0" in word:
             raise BadInput(f"the argument {word!r} holds a NUL character, which no program can be given")
+        if len(word.encode(errors="surrogatepass")) >= _LONGEST:
+            raise BadInput(
+                f"the argument {word[:40]!r}… is longer than the 128 KiB that Linux gives a program",
+                do="Put the value in a file, and give the file's name",
+            )
     return words
 
 

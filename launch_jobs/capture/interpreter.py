@@ -92,7 +92,6 @@ class Probe(BaseModel):
     executable: str
     markers: dict[str, str]
     distributions: tuple[Installed, ...]
-    libc: str = ""
     problems: tuple[str, ...] = ()
 
     @property

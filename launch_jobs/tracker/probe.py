@@ -156,7 +156,6 @@ def main() -> None:
         "prefix": sys.prefix,
         "executable": sys.executable,
         "markers": marker_environment(),
-        "libc": " ".join(platform.libc_ver()).strip(),
         "distributions": [each for each, _ in found],
         "problems": problems,
     }

@@ -12,6 +12,7 @@ import pytest
 
 from launch_jobs.capture.carried import Carrier, compiled_modules
 from launch_jobs.capture.environment import Evidence, environment_of
+from launch_jobs.capture.host import this_host
 from launch_jobs.capture.indexes import Indexes, read_indexes
 from launch_jobs.capture.interpreter import Installed, Probe, probe_interpreter
 from launch_jobs.capture.locks import compare, read_lock
@@ -226,6 +227,17 @@ def test_a_lock_that_cannot_be_read_is_none(name: str) -> None:
     """Whatever lies there, capture goes on."""
     for text in (b"\xff\x00", b"[[package]]\nx = 1\n", b"package = 3\n", b"dependencies: 3\n", b"- a\n"):
         assert read_lock({name: None}, lambda _, text=text: text, ".") is None
+
+
+def test_gpus_are_told_with_their_driver(tmp_path: Path) -> None:
+    """As NVIDIA's kernel module says it, the open one too."""
+    (tmp_path / "gpus/0000:01:00.0").mkdir(parents=True)
+    (tmp_path / "gpus/0000:01:00.0/information").write_text("Model: \t NVIDIA A100\nIRQ: 3\n")
+    words = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  535.104.05  Release Build\nGCC version: 12.2.0\n"
+    (tmp_path / "version").write_text(words)
+
+    assert this_host(tmp_path).gpus == ("NVIDIA A100, driver 535.104.05",)
+    assert this_host(tmp_path / "none").gpus == ()
 
 
 def test_libraries_are_mapped_to_their_packages(tmp_path: Path) -> None:

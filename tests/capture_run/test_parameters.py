@@ -90,6 +90,9 @@ def test_values_are_rendered_so_that_argparse_cannot_mistake_them(inputs: Inputs
         ({"data": "d", "epoch": 1}, ["'epoch'", "Did you mean 'epochs'"]),
         ({"data": "d", "zzz": 1}, ["'zzz'", "amp, data, epochs"]),
         ({"data": "--"}, ["'data'", "--"]),
+        ({"data": None}, ["'data'", "null", "string"]),
+        ({"data": "d", "lr": {"x": 1}}, ["'lr'", "number"]),
+        ({"data": "d", "lr.x": 1}, ["'lr.x'", "no parameter"]),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(inputs: Inputs, given: dict[str, JsonValue], words: list[str]) -> None:
@@ -99,6 +102,13 @@ def test_bad_parameters_are_refused_in_one_line(inputs: Inputs, given: dict[str,
 
     assert "\n" not in str(refused.value)
     assert all(word in str(refused.value) for word in words)
+
+
+@pytest.mark.parametrize("value", ["a\0b", "x" * (1 << 17)])
+def test_what_no_program_can_be_given_is_refused(inputs: Inputs, value: str) -> None:
+    """Linux takes no NUL character in an argument, and at most 128 KiB."""
+    with pytest.raises(BadInput, match="the argument"):
+        render_arguments(inputs, {"data": value})
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import runpy
 from collections.abc import Callable
 from typing import Any, cast
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launch_jobs.arguments import check_parameters, properties_of, render_arguments
+from launch_jobs.arguments import check_parameters, hydra_text, properties_of, render_arguments
 from launch_jobs.capture.argparse_inputs import inputs_of
 from launch_jobs.capture.parameters import capture_inputs
 from launch_jobs.capture.parser import SeenParser
@@ -129,3 +130,16 @@ def test_a_command_is_taken_apart_without_rest(data: st.DataObject) -> None:
     assert (captured.note, captured.argv) == (None, ("python", "p.py"))
     assert captured.values == values
     assert captured.inputs == inputs
+
+
+_HYDRA_WORDS = _TEXTS | _TRICKY | st.text(st.sampled_from("'\\\\\"a,[]{}:=$() "), max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.recursive(_INTS | _FLOATS | st.booleans() | st.none() | _HYDRA_WORDS, st.lists, max_leaves=4))
+def test_hydra_reads_the_value_that_is_written_for_it(value: Any) -> None:
+    """Its own parser of overrides gives the value back, whatever signs are in it."""
+    override = OverridesParser.create().parse_override(f"key={hydra_text(value)}")
+
+    assert override.value() == value
+    assert type(override.value()) is type(value)

@@ -59,9 +59,10 @@ def begin(case: Case, here: Stage) -> Score:
 
 
 def finish(score: Score, here: Stage) -> None:
-    """Compare the first launch with the capture, and look how the second one ended."""
+    """Wait for both launches; compare the first one with the capture, and look how the second one ended."""
     case = score.case
     try:
+        here.ends(run for run in (score.first, score.second) if run)
         if score.first and score.here:
             there = here.done(score.first)
             if there.files != here.fetched(score.first):
@@ -89,8 +90,7 @@ def scores_of(cases: list[Case], queue: str, *, show: bool) -> list[Score]:
             scores.append(begin(case, here))
             if show:
                 print(f"     {case.name}: captured in {scores[-1].capture_s} s", file=sys.stderr, flush=True)
-        here.ends(run for score in scores for run in (score.first, score.second) if run)
-        for score in scores:
+        for score in scores:  # the queue takes them in this order, too
             finish(score, here)
             if show:
                 print(score.line(), flush=True)

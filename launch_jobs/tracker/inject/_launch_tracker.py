@@ -151,7 +151,9 @@ class Tracker:
             self.watch_parsers(argparse)
         if self.others is not None or name in OTHER_PARSERS:
             self.watch_others(name)
-        if name.partition(".")[0] not in STDLIB:
+        # The distribution is what counts, so nothing deep in a package (a large one has a thousand modules; two levels,
+        # for those that others add to). Under a namespace package each name may be another distribution's.
+        if name.partition(".")[0] not in STDLIB and (name.count(".") < 2 or not regular_package(name)):
             self.append("import", name)
 
     def opened(self, path, _mode, flags):
@@ -355,6 +357,16 @@ def libraries():
         return []
     paths = {line.split(None, 5)[5] for line in lines if b".so" in line}
     return sorted(os.fsdecode(path) for path in paths if path.startswith(b"/"))
+
+
+def regular_package(name):
+    """Whether the outermost package of a module is one with `__init__.py`, in one folder."""
+    package = sys.modules.get(name.partition(".")[0])
+    if not issubclass(type(package), type(sys)):
+        return False
+    inside = object.__getattribute__(package, "__dict__")
+    path = inside.get("__path__")
+    return type(inside.get("__file__")) is str and type(path) is list and len(path) == 1
 
 
 def place_of(descriptor):
