@@ -1,7 +1,7 @@
 # Everything a developer runs. The environment is .venv, made from uv.lock; nothing is installed outside it,
 # except by `make test` with CI=true or LAUNCH_JOBS_SETUP_SYSTEM=1 (see scripts/test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check fmt bench
+.PHONY: help setup demo down test check fmt bench torture fidelity
 BIN := .venv/bin
 STAMP := .venv/.launch-jobs-setup
 
@@ -35,3 +35,9 @@ fmt: $(STAMP) ## format, and fix what can be fixed
 
 bench: $(STAMP) ## measure
 	@if [ -d benchmarks ]; then $(BIN)/python -m benchmarks; else echo "There is no benchmark yet."; fi
+
+torture: $(STAMP) ## every kind of source of RELIABILITY 4.1, a line each
+	@scripts/torture
+
+fidelity: $(STAMP) ## real programs, captured here and launched elsewhere: do they do the same?
+	@scripts/fidelity

@@ -177,8 +177,13 @@ class Job(Frozen):
 
     @property
     def digest(self) -> Digest:
-        """The SHA-256 of the canonical manifest; the job's identity."""
-        return digest_of(self.model_dump(mode="json", by_alias=True))
+        """The SHA-256 of the canonical manifest; the job's identity.
+
+        Fields at their defaults do not count: so a field that is added later, with a default that means what was so
+        before it, leaves every digest as it is. A default must never change.
+        """
+        changed = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return digest_of({"schema_version": self.schema_version, **changed})
 
 
 class Origin(Frozen):

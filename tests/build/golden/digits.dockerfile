@@ -30,7 +30,7 @@ RUN --mount=type=cache,id=launch-jobs,target=/var/cache/launch ["sh", "/opt/laun
 ENV VIRTUAL_ENV=/opt/launch/venv PATH=/opt/launch/venv/bin:$PATH
 LABEL org.launch-jobs.environment-digest="sha256:757af0f46ef66c8d3f817186a832adf371c0ca3cef7cc2f4361517290a1e2ec5" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-### image launch-jobs/job:2367a5d6fbdfc4fcfd7417c12cc0c21f
+### image launch-jobs/job:e6b7fabf1108594263c81c1d3a735772
 FROM launch-jobs/env:757af0f46ef66c8d3f817186a832adf3
 COPY --chown=1000:1000 source/ /workspace/
 WORKDIR /workspace/examples/digits
@@ -38,4 +38,4 @@ ENV HOME=/tmp USER=launch PYTHONUNBUFFERED=1
 USER 1000:1000
 ENTRYPOINT []
 CMD ["python", "train.py"]
-LABEL org.launch-jobs.job-digest="sha256:c56161ed754fcfa0b044e8c0fa83c7eab2022a0f5b097fa46a7c36702aeae789" org.launch-jobs.image-digest="sha256:2367a5d6fbdfc4fcfd7417c12cc0c21febfa604b3421bea8ec9f405cb16887f7" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+LABEL org.launch-jobs.job-digest="sha256:617b53a4a7bc633696ea2e22fd02463c152df0fae3890cdb9bc5296a87e50b16" org.launch-jobs.image-digest="sha256:e6b7fabf1108594263c81c1d3a7357729d2cde63fcae34d071a6f2e665fb53b6" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -1,4 +1,4 @@
-### image launch-jobs/job:ee177ee1626747e3562d34b836061ec8
+### image launch-jobs/job:31ab87be4022dc83a29955e9c65c3b6d
 FROM docker.io/library/python:3.11-slim
 USER 0:0
 COPY --chown=1000:1000 source/ /workspace/
@@ -7,4 +7,4 @@ ENV HOME=/tmp USER=launch PYTHONUNBUFFERED=1
 USER 1000:1000
 ENTRYPOINT []
 CMD ["sh", "-c", "echo \"$HOME\" && ./run.sh\n"]
-LABEL org.launch-jobs.job-digest="sha256:1ce9625141c65f878234c4866740f5fe7a97840c66deefe2fc65eddc77108ce0" org.launch-jobs.image-digest="sha256:ee177ee1626747e3562d34b836061ec82c57bf630334f498e385b61569cffeb7" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+LABEL org.launch-jobs.job-digest="sha256:43173069f967f7ae67a98ce2dbcba342ab3279dca901d0bef94fb7172a60bd4b" org.launch-jobs.image-digest="sha256:31ab87be4022dc83a29955e9c65c3b6dcd9a94e0c62eb6dc8697257f07c673fe" org.opencontainers.image.base.name="docker.io/library/python:3.11-slim" org.opencontainers.image.base.digest="sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
