@@ -116,18 +116,21 @@ def import_job(path: Path, store: JobStore, *, name: str | None = None) -> Impor
             with open_zip(path) as members:
                 manifest = _manifest(members)
                 records = _records(members, manifest)
-                archive = _archive(members, manifest, Path(folder))
+                blobs = [*_archive(members, manifest, Path(folder)), *_wheels(members, manifest, Path(folder))]
         except (DamagedZipError, tarfile.TarError, OSError, ValueError, LaunchError) as error:
             said = error.what if isinstance(error, LaunchError) else str(error)
             raise BadInput(f"{path} cannot be imported: {said}", do="Export the job again; nothing was kept") from error
-        return _keep(store, name or manifest.name, manifest, archive, records)
+        return _keep(store, name or manifest.name, manifest, blobs, records)
 
 
 def _members(version: JobVersion, store: JobStore, folder: Path) -> tuple[Origin, dict[str, Path | bytes]]:
     """Where the source is to be had, and everything that goes into the file, in its order."""
-    members: dict[str, Path | bytes] = {
-        f"records/{record.run}.json": _bytes(record) for record in store.records(version)
-    }
+    members: dict[str, Path | bytes] = {}
+    for digest in version.job.environment.wheels.values():
+        members[_blob(digest)] = folder / digest.removeprefix("sha256:")
+        if not (folder / digest.removeprefix("sha256:")).exists():  # the same wheel twice
+            store.get_blob(digest, folder / digest.removeprefix("sha256:"))
+    members |= {f"records/{record.run}.json": _bytes(record) for record in store.records(version)}
     if isinstance(version.job.source, ImageSource):
         return Origin(), members
     checkout(version, store, folder / "tree")
@@ -168,9 +171,9 @@ def _manifest(members: Members) -> Manifest:
     archive, image = manifest.origin.archive, isinstance(manifest.job.source, ImageSource)
     if manifest.origin.bundle or manifest.origin.patch or image is not (archive is None):
         raise DamagedZipError("its source is not one archive")
-    wanted = [_blob(archive)] if archive else []
-    if wanted != [name for name in manifest.members if not name.startswith("records/")]:
-        raise DamagedZipError("it holds something other than a source and records")
+    wanted = {_blob(digest) for digest in (archive, *manifest.job.environment.wheels.values()) if digest}
+    if wanted != {name for name in manifest.members if not name.startswith("records/")}:
+        raise DamagedZipError("it holds something other than a source, wheels and records")
     return manifest
 
 
@@ -186,33 +189,45 @@ def _records(members: Members, manifest: Manifest) -> list[CaptureRecord]:
     return found
 
 
-def _archive(members: Members, manifest: Manifest, folder: Path) -> Path | None:
-    """The source's archive, proven to give the job's source tree."""
+def _wheels(members: Members, manifest: Manifest, folder: Path) -> list[Path]:
+    """The wheels that the job carries."""
+    return [_extract(members, manifest, digest, folder) for digest in {*manifest.job.environment.wheels.values()}]
+
+
+def _extract(members: Members, manifest: Manifest, digest: Digest, folder: Path) -> Path:
+    """A blob out of the file, proven."""
+    name, into = _blob(digest), folder / digest.removeprefix("sha256:")
+    members.extract(name, into, limit=LARGEST_BYTES)
+    if _item(into) != manifest.members[name] or manifest.members[name].digest != digest:
+        raise DamagedZipError(f"{name!r} is not what was written")
+    return into
+
+
+def _archive(members: Members, manifest: Manifest, folder: Path) -> list[Path]:
+    """The source's archive, proven to give the job's source tree; none for an image."""
     source = manifest.job.source
     if isinstance(source, ImageSource) or manifest.origin.archive is None:
-        return None
-    archive, name = folder / "source.tar", _blob(manifest.origin.archive)
-    members.extract(name, archive, limit=LARGEST_BYTES)
-    if _item(archive) != manifest.members[name] or manifest.members[name].digest != manifest.origin.archive:
-        raise DamagedZipError(f"{name!r} is not what was written")
+        return []
+    archive = _extract(members, manifest, manifest.origin.archive, folder)
     tree = folder / "tree"
     tree.mkdir()
     unpack_archive(archive, tree, outward=isinstance(source, GitSource))
     if tree_digest(list(scan_tree(tree))) != source.tree:
         raise DamagedZipError(f"its source is not {source.tree}")
-    return archive
+    return [archive]
 
 
 def _keep(
-    store: JobStore, name: str, manifest: Manifest, archive: Path | None, records: Sequence[CaptureRecord]
+    store: JobStore, name: str, manifest: Manifest, blobs: Sequence[Path], records: Sequence[CaptureRecord]
 ) -> Imported:
     """Content first, so that a version that is there is whole."""
     try:
         present = store.resolve(JobRef(name, manifest.digest))
     except NotFound:
         present = None
-    if archive and (present is None or present.origin.archive == manifest.origin.archive):
-        store.put_blob(archive)
+    if present is None or present.origin.archive == manifest.origin.archive:
+        for blob in blobs:
+            store.put_blob(blob)
     version = store.add(name, manifest.job, manifest.origin)
     for record in records:
         store.add_record(version, record)

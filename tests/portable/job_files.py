@@ -13,8 +13,8 @@ from typing import Any
 
 from launch_jobs.capture import capture_git
 from launch_jobs.capture.tree import scan_tree
-from launch_jobs.job import CaptureRecord, Host, JobVersion, tree_digest
-from launch_jobs.names import Digest, digest_of, sha256
+from launch_jobs.job import CaptureRecord, Host, Job, JobVersion, tree_digest
+from launch_jobs.names import Digest, sha256
 from launch_jobs.store.jobs import JobStore
 
 Manifest = dict[str, Any]
@@ -91,7 +91,7 @@ def with_archive(parts: Parts, archive: bytes, tree: Digest | None = None) -> Pa
         manifest["members"].pop(old)
         manifest["members"][new] = {"digest": sha256(archive), "size": len(archive)}
         manifest["job"]["source"]["tree"] = tree or manifest["job"]["source"]["tree"]
-        manifest["digest"] = digest_of(manifest["job"])
+        manifest["digest"] = Job.model_validate(manifest["job"]).digest
 
     return with_manifest({new: archive, **{name: data for name, data in parts.items() if name != old}}, change)
 

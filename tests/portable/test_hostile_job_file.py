@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from job_files import Manifest, Parts, member, put_together, tar, tree_of, with_archive, with_manifest
 
 from launch_jobs.errors import BadInput
-from launch_jobs.job import JobVersion
-from launch_jobs.names import digest_of, sha256
+from launch_jobs.job import Job, JobVersion
+from launch_jobs.names import sha256
 from launch_jobs.portable import import_job
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.testing import MemoryObjects
@@ -221,7 +221,7 @@ def test_a_source_that_is_another_one(parts: Parts, store: JobStore, tmp_path: P
     def as_code(manifest: Manifest) -> None:
         source = manifest["job"]["source"]
         manifest["job"]["source"] = {"type": "code", "tree": source["tree"]}
-        manifest["digest"] = digest_of(manifest["job"])
+        manifest["digest"] = Job.model_validate(manifest["job"]).digest
 
     with pytest.raises(BadInput, match="outside its tree"):
         import_job(put_together(tmp_path / "stranger", with_manifest(whole, as_code)), store)

@@ -11,7 +11,7 @@ from job_files import RECORD, git, git_job, repository, tree_of
 from launch_jobs.capture import capture_code, capture_git
 from launch_jobs.capture.source import checkout
 from launch_jobs.errors import BadInput, StoreError
-from launch_jobs.job import Entrypoint, ImageSource, Job, JobVersion, Origin
+from launch_jobs.job import Distribution, Entrypoint, Environment, ImageSource, Job, JobVersion, Origin
 from launch_jobs.names import sha256
 from launch_jobs.portable import export_job, import_job
 from launch_jobs.store.jobs import JobStore, open_store
@@ -45,6 +45,22 @@ def test_import_gives_the_same_job_and_its_records(elsewhere: tuple[JobVersion, 
     done = import_job(file, store)
     assert (done.new, done.version.label, done.version.job) == (True, "train:v0", version.job)
     assert store.records(done.version) == [RECORD]
+
+
+def test_a_carried_wheel_travels(tmp_path: Path, store: JobStore) -> None:
+    """The wheel of a package that came from elsewhere on the capturing machine is in the file."""
+    there = open_store((tmp_path / "there").as_uri())
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "train.py").write_text("import lib\n")
+    (tmp_path / "wheel").write_bytes(b"a wheel")
+    blob = there.put_blob(tmp_path / "wheel")
+    carried = Distribution(name="lib", version="1", origin="wheel", url="lib-1-py3-none-any.whl", hashes=(blob,))
+    made = capture_code(tmp_path / "code", ["sh"], store=there, name="job")
+    job = made.job.model_copy(update={"environment": Environment(python="3.11.7", distributions=(carried,))})
+    export_job(there.add("job", job, made.origin), there, tmp_path / "job")
+    imported = import_job(tmp_path / "job", store).version
+    store.get_blob(imported.job.environment.wheels["lib-1-py3-none-any.whl"], tmp_path / "came")
+    assert (imported.digest, (tmp_path / "came").read_bytes()) == (job.digest, b"a wheel")
 
 
 def test_import_again_changes_nothing(elsewhere: tuple[JobVersion, Path], store: JobStore, tmp_path: Path) -> None:
