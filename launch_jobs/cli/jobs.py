@@ -106,6 +106,18 @@ def _print_job(session: Session, version: JobVersion, records: list[CaptureRecor
             for record in records
         ]
         table(("tracked run", "parameters", "exit code", "duration"), rows)
+    _print_notes(version, records)
+
+
+def _print_notes(version: JobVersion, records: list[CaptureRecord]) -> None:
+    """What is particular, each once, and whether the source was proven."""
+    notes = list(dict.fromkeys((*version.origin.notes, *(note for record in records for note in record.notes))))
+    if any(record.verified for record in records):
+        notes.insert(0, "Verified: the source was rebuilt from the store, and was the one that ran.")
+    if notes:
+        click.echo()
+    for note in notes:
+        click.echo(f"- {note}")
 
 
 def _print_parameters(version: JobVersion) -> None:

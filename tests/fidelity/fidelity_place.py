@@ -37,7 +37,7 @@ def environment_for(case: Case, folder: Path) -> Path:
 def repository_for(case: Case, folder: Path) -> Path:
     """The program in a new git repository, with the changes that are not committed."""
     root = folder / case.name
-    shutil.copytree(case.folder, root, ignore=shutil.ignore_patterns("case.toml", "__pycache__"))
+    shutil.copytree(case.folder, root, symlinks=True, ignore=shutil.ignore_patterns("case.toml", "__pycache__"))
     if case.ignored:
         (root / ".gitignore").write_text("".join(f"{line}\n" for line in case.ignored))
     content = {path: (root / path).read_bytes() for path in (*case.modified, *case.untracked)}
