@@ -65,6 +65,8 @@ missing=
 if command -v apt-get >/dev/null && command -v ldd >/dev/null; then
     for library in $(find "$venv" -name '*.so*' -type f -exec ldd {} + 2>/dev/null |
         sed -n 's/^[[:space:]]*\(lib[^ ]*\) => not found$/\1/p' | sort -u); do
+        # The driver's libraries come from the host that has the GPU; Debian's would not fit it.
+        case $library in libcuda.so* | libnvidia-* | libnvcuvid.so*) continue ;; esac
         [ -n "$(find "$venv" -name "$library" -print -quit)" ] || missing="$missing $library"
     done
 fi
