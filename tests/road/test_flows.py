@@ -35,6 +35,12 @@ def _run(*command: str, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture(autouse=True)
+def remotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator of the agents' machine allows folders as remotes."""
+    monkeypatch.setenv("LAUNCH_JOBS_GIT_REMOTES", "file:///")
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> str:
     """URL of a git repository with a program in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -12,9 +13,14 @@ from uuid import UUID
 import pytest
 from browsing import Visitor
 from playwright.sync_api import Page, expect
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 from prefect.client.schemas.objects import Artifact
-from road.walking import Road
+from road.walking import LIMIT_S, Road
 
 from launch_jobs.client import connect
 from launch_jobs.job import Inputs, Option
@@ -107,6 +113,20 @@ def _see_metrics(page: Page, job: str) -> None:
     expect(page.get_by_role("cell", name="0.5", exact=True)).to_be_visible()
 
 
+async def _until_recorded(run: str) -> None:
+    """Wait for the ends of its three tasks, which the server writes a moment after the run's; the page does not."""
+    mine = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run)]))
+    async with connect() as client:
+
+        async def ends() -> int:
+            tasks = await client.read_task_runs(flow_run_filter=mine)
+            return sum(task.state is not None and task.state.is_final() for task in tasks)
+
+        async with asyncio.timeout(LIMIT_S):
+            while await ends() < 3:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.1)
+
+
 async def test_a_job_is_launched_from_its_form_and_its_results_are_seen(
     road: Road, visitor: Visitor, tmp_path: Path
 ) -> None:
@@ -123,6 +143,7 @@ async def test_a_job_is_launched_from_its_form_and_its_results_are_seen(
     assert (info.state, info.metrics["accuracy"]) == (RunState.COMPLETED, 0.5)
     assert re.fullmatch(f"{job}-v0-[a-z]+-[a-z]+", info.name)
     assert info.parameters == {"lr": 0.1, "epochs": 4, "optimizer": "sgd", "depth": None, "augment": False}
+    await _until_recorded(info.id)
     await visitor.sees(lambda page: _see_completed(page, visitor.address(f"v2/runs/flow-run/{info.id}")), "5-completed")
     await visitor.sees(_see_tasks, "6-tasks")
     await visitor.sees(lambda page: _see_artifacts(page, job), "7-artifacts")
