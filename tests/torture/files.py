@@ -147,6 +147,7 @@ def _unreadable(bench: Bench) -> None:
         timeout=60,
         check=False,
         cwd=bench.root,
+        env={**os.environ, "LAUNCH_JOBS_HOME": str(bench.tmp / "mine")},  # ours may be closed to that user
     )
     assert (done.returncode, "closed.txt' cannot be read: Permission denied" in done.stdout) == (2, True), done
 
