@@ -14,20 +14,22 @@ MANY = 2000
 def carried_files(repository: Repository, commit: str, looked: Looked) -> list[SeenFile]:
     """Uncommitted files, and those that commits touch which are on no remote, as they are now.
 
-    What such a commit holds and a later one took away again travels too, but is not seen here.
+    Where there is no remote at all, committed files are judged by their names only: whoever works alone has looked at
+    what is committed, and the passwords in a project's tests must not keep it from its first run. What such a commit
+    holds and a later one took away again travels too, but is not seen here.
     """
     changed = looked.changed
     known = {one.entry.path for one in changed}
-    unpushed = [one for path, one in _unpushed(repository, commit, looked).items() if path not in known]
-    if len(unpushed) > MANY:
+    shared = bool(repository.git.run("for-each-ref", "--count=1", "--format=x", "refs/remotes"))
+    touched = _unpushed(repository, commit, looked) if shared else looked.seen
+    unpushed = [one for path, one in touched.items() if path not in known]
+    if unpushed and (not shared or len(unpushed) > MANY):
         looked.notes.append(f"{len(unpushed)} committed files that are on no remote were not searched for secrets.")
         unpushed = [one for one in unpushed if denied_kind(one.entry.path)]
     return [*changed, *unpushed]
 
 
 def _unpushed(repository: Repository, commit: str, looked: Looked) -> dict[str, SeenFile]:
-    if not repository.git.run("for-each-ref", "--count=1", "--format=x", "refs/remotes"):
-        return looked.seen
     touched = repository.git.run(
         *("log", "--format=", "--name-only", "--no-renames", "--no-ext-diff", "-m", "-z", f"--max-count={MANY}"),
         *(commit, "--not", "--remotes"),
