@@ -23,10 +23,12 @@ class Ended:
     Attributes:
         pid: its process id.
         exit_code: as a shell would say it: 128+n for signal n.
+        note: what is not known of its end, in plain words.
     """
 
     pid: int
     exit_code: int
+    note: str = ""
 
 
 def run_program(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Ended:

@@ -176,7 +176,7 @@ def _keep(
         libraries=seen.libraries(snapshot.root),
         system_packages=system_packages(seen.libraries(snapshot.root)),
         verified=True,
-        notes=(*_source_notes(started, seen), *installed.notes, *([captured.note] if captured.note else [])),
+        notes=(*_source_notes(started, seen), *installed.notes, *filter(None, (captured.note, ended.note))),
     )
     prove(snapshot, store)
     version = store.add(started.name, job, snapshot.origin)

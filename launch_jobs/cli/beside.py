@@ -18,6 +18,11 @@ from launch_jobs.errors import LaunchError
 _GONE = 255
 """The exit code of a script that ended without a word, by a signal or `os._exit`: nobody but its parent knows it."""
 
+_UNSEEN = (
+    "Tracked from inside, so the exit code only tells whether an exception ended it (1), a signal or os._exit (255), "
+    "or neither (0); one given to sys.exit is not known."
+)
+
 _OURS = ("PYTHONPATH", "LAUNCH_TRACK_DIR", "LAUNCH_TRACK_ROOT", "LAUNCH_TRACK_PATH_UNSET")
 
 
@@ -37,7 +42,7 @@ def main() -> None:
         """In the place of starting the script: tell it what its children need, and wait."""
         print(json.dumps({name: environment[name] for name in _OURS if name in environment}), flush=True)
         last = json.loads(sys.stdin.readline() or "{}")
-        return Ended(script["pid"], last.get("exit_code", _GONE))
+        return Ended(script["pid"], last.get("exit_code", _GONE), _UNSEEN)
 
     try:
         ended = run_tracked(

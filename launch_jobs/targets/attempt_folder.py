@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from launch_jobs.errors import Refused, Unavailable
+from launch_jobs.locks import is_locked
 from launch_jobs.targets import AttemptStatus
 from launch_jobs.targets.supervisor import Order, Report, start_ticks
 
@@ -164,14 +164,7 @@ def _contents(folder: Path) -> Contents:
 
 def _is_supervised(folder: Path) -> bool:
     """Whether a supervisor lives: it holds the lock as long."""
-    try:
-        with (folder / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
+    return is_locked(folder / "lock")
 
 
 def _survivors(folder: Path) -> list[int]:

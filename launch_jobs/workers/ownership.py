@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import uuid
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from launch_jobs.locks import is_locked
 
 
 class Ownership:
@@ -54,11 +55,4 @@ def identity_of(home: Path) -> str | None:
 
 def is_worked_on(home: Path, run: str) -> bool:
     """Whether a living agent of this home has a run; asked without becoming its owner."""
-    try:
-        with (home / "owned" / f"{run}.lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
+    return is_locked(home / "owned" / f"{run}.lock")

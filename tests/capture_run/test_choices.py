@@ -14,15 +14,9 @@ from launch_jobs.capture.choices import Choices, check_schema, read_schema
 from launch_jobs.capture.source import checkout
 from launch_jobs.errors import BadInput
 from launch_jobs.job import JsonObject
-from launch_jobs.store.jobs import JobStore, open_store
+from launch_jobs.store.jobs import JobStore
 
 SCHEMA: JsonObject = {"type": "object", "properties": {"lr": {"type": "number", "default": 0.1, "minimum": 0}}}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> JobStore:
-    """An empty store."""
-    return open_store((tmp_path / "store").as_uri())
 
 
 @pytest.fixture

@@ -11,13 +11,7 @@ import pytest
 from launch_jobs.capture import capture_code, capture_git
 from launch_jobs.capture.interpreter import find_program
 from launch_jobs.errors import BadInput
-from launch_jobs.store.jobs import JobStore, open_store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> JobStore:
-    """An empty store."""
-    return open_store((tmp_path / "store").as_uri())
+from launch_jobs.store.jobs import JobStore
 
 
 @pytest.fixture

@@ -72,6 +72,13 @@ def test_script_becomes_a_job_with_parameters_and_outputs(project: Path, end: st
     assert (record.exit_code, record.outputs) == (code, ("from child", "out.txt"))
 
 
+def test_an_exit_code_that_nobody_sees_is_said_to_be_unknown(project: Path) -> None:
+    """The record does not pass 0 off as what the script ended with."""
+    assert run(project, "raise SystemExit(3)").returncode == 3
+    _, record = captured()
+    assert any("one given to sys.exit is not known" in note for note in record.notes)
+
+
 def test_sigkill_leaves_a_job_too(project: Path) -> None:
     """What was seen until then is captured by the process beside the script."""
     done = run(project, "os.kill(os.getpid(), 9)")
