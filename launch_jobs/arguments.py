@@ -50,8 +50,9 @@ def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> Jso
     worst = min(errors, key=lambda error: [str(part) for part in error.absolute_path], default=None)
     if worst is not None:
         raise _refusal(properties, worst)
+    in_files = {option.name for option in inputs.options if option.action == "file"}
     for name, value in complete.items():
-        if value == "--" or (isinstance(value, list) and "--" in value):
+        if name not in in_files and (value == "--" or (isinstance(value, list) and "--" in value)):
             raise BadInput(f"parameter {name!r}: argparse drops the value '--'", do="Use another one")
     return complete
 
@@ -93,16 +94,21 @@ def render_arguments(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tup
     Raises:
         BadInput: a value cannot be written as an argument (it holds a NUL character).
     """
-    properties = properties_of(inputs)
-    given = {
-        name: value
-        for name, value in parameters.items()
-        if "default" not in properties[name] or not _same(value, properties[name]["default"])
-    }
+    given = changed_parameters(inputs, parameters)
     words: list[str] = []
     for level in _levels(inputs.options):
         words += _written(level, given, parameters)
     return _checked(tuple(words))
+
+
+def changed_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> JsonObject:
+    """The parameters that are not their defaults: what the program must be told."""
+    properties = properties_of(inputs)
+    return {
+        name: value
+        for name, value in parameters.items()
+        if "default" not in properties[name] or not _same(value, properties[name]["default"])
+    }
 
 
 def _levels(options: tuple[Option, ...]) -> list[list[Option]]:

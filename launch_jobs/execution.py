@@ -12,11 +12,21 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from launch_jobs.context import Labels, LaunchContext
-from launch_jobs.datasets import fetch_datasets
+from launch_jobs.datasets import AnyDataset, CarriedDataset, cache_dataset, fetch_datasets
 from launch_jobs.errors import LaunchError, NotFound, Unavailable
 from launch_jobs.job import JobVersion
 from launch_jobs.names import attempt_name
-from launch_jobs.preparation import Prepared, Resolved, RunCancelled, Say, render, staging_folder, unless_cancelled
+from launch_jobs.preparation import (
+    Prepared,
+    Resolved,
+    RunCancelled,
+    Say,
+    dataset_cache,
+    is_mounted,
+    render,
+    staging_folder,
+    unless_cancelled,
+)
 from launch_jobs.results import gather_outputs
 from launch_jobs.run import Outcome, Outputs, Place, Reason, RunState
 from launch_jobs.spool import Spool
@@ -84,8 +94,7 @@ async def _ensure(context: LaunchContext, resolved: Resolved, spec: RunSpec, pla
     try:
         there = await _reach(lambda: context.target.status(place))
         if there is None or there.state == "created":
-            fetching = _stored(fetch_datasets, context.store, resolved.datasets, staging, context.cancelled.is_set)
-            await unless_cancelled(context, fetching)
+            await unless_cancelled(context, _stored(_fetch, context, resolved, staging))
         return await _reach(lambda: context.target.ensure(spec))
     except RunCancelled:
         await clean(context, place, spec)
@@ -93,6 +102,17 @@ async def _ensure(context: LaunchContext, resolved: Resolved, spec: RunSpec, pla
     finally:
         # The target has them by now.
         await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
+
+
+def _fetch(context: LaunchContext, resolved: Resolved, staging: Path) -> None:
+    """Have each dataset on this host, proven, before anything is started."""
+    copied, is_cancelled = list[AnyDataset](), context.cancelled.is_set
+    for dataset in resolved.datasets:
+        if isinstance(dataset, CarriedDataset) and is_mounted(resolved.configuration, dataset):
+            cache_dataset(context.store, dataset, dataset_cache(context), is_cancelled)
+        else:
+            copied.append(dataset)
+    fetch_datasets(context.store, copied, staging, is_cancelled)
 
 
 def completed(outcome: Outcome) -> Outcome:

@@ -133,7 +133,15 @@ class Inputs(Frozen):
         default_factory=lambda: {"type": "object", "properties": {}, "additionalProperties": False},
         description="JSON schema of an object, one property a parameter, with defaults.",
     )
-    options: tuple[Option, ...] = Field(default=(), description="How each parameter is written on the command line.")
+    options: tuple[Option, ...] = Field(default=(), description="How each parameter reaches the program.")
+    files: tuple[InputFile, ...] = Field(default=(), description="Config files of which values are parameters.")
+
+
+class InputFile(Frozen):
+    """A config file in the source tree; a run that changes a parameter of it gets its own copy."""
+
+    path: str = Field(description="Relative to the source root.")
+    text: str = Field(description="As captured, line ends included.")
 
 
 class Option(Frozen):
@@ -141,24 +149,34 @@ class Option(Frozen):
 
     name: str = Field(description="The parameter: argparse's `dest`; of a sub-command's, `command.dest` if taken.")
     flag: str | None = Field(description="The long option, e.g. `--lr`; None for a positional argument.")
-    action: Literal["store", "append", "flag", "count", "boolean", "assign", "literal", "word"] = Field(
+    action: Literal["store", "append", "flag", "count", "boolean", "assign", "literal", "word", "file"] = Field(
         default="store",
         description="flag: there when the value is `const`; boolean: --x or --no-x; count, append: repeated; "
         "assign: Hydra's `name=value`; literal: the value as Python writes it (fire); "
-        "word: no parameter but the sub-command `const`, behind which the next options stand.",
+        "word: no parameter but the sub-command `const`, behind which the next options stand; "
+        "file: no argument, but the value at `keys` of a config file.",
     )
     const: JsonValue = Field(default=True, description="For flag: the value that the flag's presence means.")
     many: bool = Field(default=False, description="The option takes a list of values (nargs).")
     separate: bool = Field(default=False, description="A value is a word behind the flag, not `flag=value`.")
     position: int = Field(default=0, description="Order among positional arguments.")
+    file: str | None = Field(default=None, description="For file: path of one of the inputs' files.")
+    keys: tuple[str, ...] = Field(default=(), description="For file: the keys of the value, the outermost first.")
 
 
 class Dataset(Frozen):
-    """An input that the run read and that is not in its source tree."""
+    """An input that the program reads and that is not in its source tree."""
 
-    name: str
-    url: str
-    digest: Digest | None = None
+    name: str = Field(description="An identifier; LAUNCH_DATASET_<NAME> names the path to the program.")
+    url: str = Field(
+        description="`file:PATH`: content in the job store, expected by the program at PATH, which is relative to the "
+        "source root or absolute. `s3://bucket/key`: an object, or with a last `/` all objects that begin so. "
+        "`outputs://run/attempt[/path]`: what a run left."
+    )
+    digest: Digest | None = Field(
+        default=None, description="Of its tree (see `tree_digest`); for S3, of its sorted [key, version or ETag, size]."
+    )
+    is_file: bool = Field(default=False, description="It is one file, not a folder.")
 
 
 class Job(Frozen):
@@ -186,6 +204,17 @@ class Job(Frozen):
         return digest_of({"schema_version": self.schema_version, **changed})
 
 
+class DatasetOrigin(Frozen):
+    """Where a dataset's content can be had, and what it was called when it was declared. Outside the digest."""
+
+    declared: str = Field(description="As the user named it: a path, an alias, a URL.")
+    blob: Digest | None = Field(
+        default=None, description="Blob: tar of its files; for S3, the list of its objects. None: a run's outputs."
+    )
+    files: int = Field(default=0, ge=0, description="How many files or objects.")
+    size: int = Field(default=0, ge=0, description="Bytes of all.")
+
+
 class Origin(Frozen):
     """Where a job's source tree can be had again. Outside the digest: the tree is checked after any way."""
 
@@ -194,6 +223,7 @@ class Origin(Frozen):
     patch: Digest | None = Field(default=None, description="Blob: binary patch from the commit to the tree.")
     archive: Digest | None = Field(default=None, description="Blob: tar of the tree (code sources, imported jobs).")
     notes: tuple[str, ...] = Field(default=(), description="What is particular about the source, in plain words.")
+    datasets: dict[str, DatasetOrigin] = Field(default_factory=dict, description="By the dataset's name.")
 
 
 class Host(Frozen):

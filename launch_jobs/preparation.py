@@ -12,7 +12,7 @@ from typing import TypeVar
 from launch_jobs.arguments import complete_parameters, render_arguments
 from launch_jobs.build.requirements import source_paths
 from launch_jobs.context import LaunchContext
-from launch_jobs.datasets import FoundDataset, find_datasets
+from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, find_datasets
 from launch_jobs.docker_access import with_registry
 from launch_jobs.errors import BadInput, LaunchError
 from launch_jobs.images import bring_ready, build_planned, docker_builder, fetch_wheels, plan_image, ready_image
@@ -42,7 +42,7 @@ class Resolved(Frozen):
     configuration: DockerConfiguration | ProcessConfiguration
     written: tuple[str, ...] | None = ()
     """Paths in the source tree that captured runs wrote: outputs too. None: no run was captured that could tell."""
-    datasets: tuple[FoundDataset, ...] = ()
+    datasets: tuple[AnyDataset, ...] = ()
 
 
 class Prepared(Frozen):
@@ -71,7 +71,7 @@ async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Res
             context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
         ),
         written=tuple(sorted({path for record in records for path in record.outputs})) if records else None,
-        datasets=await asyncio.to_thread(find_datasets, context.store, overrides.datasets),
+        datasets=await asyncio.to_thread(find_datasets, context.store, overrides.datasets, version),
     )
 
 
@@ -165,14 +165,31 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
         env=_import_path(job.environment, prepared.root) | overrides.env,
         parameters=overrides.parameters,
         collect=resolved.written,
-        datasets=tuple(
-            StagedDataset(dataset.name, str(staging_folder(context) / dataset.name), dataset.file)
-            for dataset in resolved.datasets
-        ),
+        datasets=tuple(_staged(context, configuration, dataset) for dataset in resolved.datasets),
     )
     if isinstance(configuration, DockerConfiguration):
         return render_docker(attempt, configuration)
     return render_process(attempt, configuration, place.name)
+
+
+def _staged(
+    context: LaunchContext, configuration: DockerConfiguration | ProcessConfiguration, dataset: AnyDataset
+) -> StagedDataset:
+    folder, mounted = staging_folder(context) / dataset.name, is_mounted(configuration, dataset)
+    if isinstance(dataset, CarriedDataset) and mounted:
+        folder = cached_folder(dataset_cache(context), dataset)
+    return StagedDataset(dataset.name, str(folder), dataset.file, dataset.place, mounted)
+
+
+def is_mounted(configuration: DockerConfiguration | ProcessConfiguration, dataset: AnyDataset) -> bool:
+    """Whether a dataset is mounted from the agent's cache: the queue says so, and its content has a name there."""
+    wanted = isinstance(configuration, DockerConfiguration) and configuration.dataset_delivery == "mount"
+    return wanted and isinstance(dataset, CarriedDataset)
+
+
+def dataset_cache(context: LaunchContext) -> Path:
+    """Where the agent keeps datasets that are mounted into containers."""
+    return context.settings.home.absolute() / "dataset-cache"
 
 
 def staging_folder(context: LaunchContext) -> Path:

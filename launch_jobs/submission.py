@@ -10,6 +10,7 @@ from coolname import generate_slug  # pyright: ignore[reportMissingTypeStubs, re
 from pydantic import Field, JsonValue
 
 from launch_jobs.arguments import complete_parameters, parse_parameter_text
+from launch_jobs.capture.secret_given import check_given
 from launch_jobs.client import at_once, connect, create_run
 from launch_jobs.datasets import find_datasets
 from launch_jobs.errors import BadInput, Refused
@@ -56,7 +57,7 @@ async def submit(submission: Submission, store: JobStore) -> FlowRun:
     Raises:
         NotFound: no such job or queue.
         BadInput: an unknown, ill-typed or out-of-range parameter or variable.
-        Refused: a value that Prefect would resolve as a template.
+        Refused: a value that Prefect would resolve as a template, or keep although it is a secret.
         Unavailable: the server does not answer; nothing was enqueued, or the same key finds it.
     """
     async with connect() as client:
@@ -82,7 +83,7 @@ async def _prepare(
     captured = await asyncio.to_thread(captured_parameters, version, store)
     queue = await _queue_of(client, submission, version)
     overrides = resolve_parameters(version.job.inputs, submission, captured)
-    await asyncio.to_thread(find_datasets, store, overrides.datasets)
+    await asyncio.to_thread(find_datasets, store, overrides.datasets, version)
     check_variables(cast("JsonObject", queue.base_job_template), submission.variables)
     body = render_body(submission, version, overrides, queue.name)
     return version, captured, Request(queue=queue.name, job=version.reference, job_label=version.label, body=body)
@@ -106,12 +107,13 @@ def resolve_parameters(inputs: Inputs, submission: Submission, captured: JsonObj
 
     Raises:
         BadInput: an unknown, ill-typed or out-of-range parameter; an empty or wrong override.
-        Refused: a value holds `__prefect_kind`, which the server would resolve.
+        Refused: a value holds `__prefect_kind`, which the server would resolve, or a secret, which it would keep.
     """
     given = dict(submission.overrides.parameters)
     for name, text in submission.parameter_texts.items():
         given[name] = parse_parameter_text(inputs, name, text)
     _refuse_templates("parameter", given)
+    check_given(submission.overrides, given)
     parameters = complete_parameters(inputs, captured, given)
     return submission.overrides.model_copy(update={"parameters": parameters})
 

@@ -236,6 +236,8 @@ class MemoryTarget:
 
 def _dataset_files(spec: RunSpec) -> Iterator[tuple[str, bytes]]:
     for path, folder in spec.datasets.items():
+        if Path(folder).is_file():
+            yield path, Path(folder).read_bytes()
         for file in Path(folder).rglob("*"):
             if file.is_file():
                 yield f"{path}/{file.relative_to(folder).as_posix()}", file.read_bytes()

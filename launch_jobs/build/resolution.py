@@ -7,6 +7,7 @@ and built in the image like on the capturing machine.
 from __future__ import annotations
 
 import asyncio
+import platform as machine
 import re
 import sys
 import tempfile
@@ -39,6 +40,8 @@ _PLATFORMS = {
 }
 """OCI's names of platforms in uv's words."""
 
+_PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
+
 _LINE = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==(\S+)")
 _VIA = re.compile(r"# via (?:-r \S+, )?[A-Za-z0-9]")
 """What another package wants; a line of our own file begins with `-r`."""
@@ -66,6 +69,12 @@ class Resolution(Frozen):
 
     environment: Environment = Field(description="For the other platform.")
     changes: tuple[str, ...] = Field(default=(), description="What is other than it was captured, a sentence each.")
+
+
+def host_platform() -> str:
+    """The platform that this process runs on, in OCI's words."""
+    processor = machine.machine().lower()
+    return f"{machine.system().lower()}/{_PROCESSORS.get(processor, processor)}"
 
 
 def is_foreign(environment: Environment, platform: str) -> bool:

@@ -23,6 +23,7 @@ from launch_jobs.build.requirements import (
     source_metadata,
     source_scripts,
 )
+from launch_jobs.build.resolution import Resolver, host_platform, is_foreign, kept_resolution
 from launch_jobs.errors import BuildError
 from launch_jobs.job import Environment, JsonValue
 from launch_jobs.names import Digest, digest_of
@@ -38,14 +39,16 @@ _FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
 
 
 def venv_digest(environment: Environment, package_index: str | None = None) -> Digest:
-    """The digest of everything that decides a virtual environment's content.
+    """The digest of everything that decides a virtual environment's content on this host.
 
     Raises:
         BadInput: a version, name or URL in the environment is malformed.
     """
     site: JsonValue = {**source_metadata(environment), **source_scripts(environment)}
     files: JsonValue = {**locks(environment, package_index=package_index), **environment.wheels}
-    return digest_of([PLANNER, python_request(environment), files, site, package_index])
+    # What is resolved again for this host is named by what it is resolved from: known without asking an index.
+    platform = [environment.platform] if is_foreign(environment, host_platform()) else []
+    return digest_of([PLANNER, python_request(environment), files, site, package_index, *platform])
 
 
 FetchWheels = Callable[[Path], object]
@@ -59,9 +62,10 @@ async def prepare_environment(
 
     Packages that live in the source tree are not installed: put `requirements.source_paths` on PYTHONPATH.
     Several processes may ask for the same one: one makes it. What a killed one left is made again.
+    One that was captured on another platform is resolved again for this one, and the log says what changed.
 
     Raises:
-        BadInput: the environment is not Python's, or something in it is malformed.
+        BadInput: the environment is not Python's, something in it is malformed, or runs on another platform only.
         BuildError: no fitting interpreter is on this host, or a package cannot be installed.
     """
     digest = venv_digest(environment, settings.package_index)
@@ -71,8 +75,20 @@ async def prepare_environment(
     await asyncio.to_thread(folder.parent.mkdir, parents=True, exist_ok=True)
     async with _locked(folder) as descriptor:
         if not _is_complete(folder):
+            environment = await _for_this_host(environment, settings, log)
             await _make(folder, environment, _Uv(settings, log, descriptor), fetch)
     return folder
+
+
+async def _for_this_host(environment: Environment, settings: LaunchSettings, log: Log) -> Environment:
+    platform = host_platform()
+    if not is_foreign(environment, platform):
+        return environment
+    resolver = Resolver(uv_command(), uv_environment(os.environ, settings), settings.package_index)
+    found = await kept_resolution(environment, platform, resolver, settings.home / "resolutions")
+    for change in found.changes:
+        log(change)
+    return found.environment
 
 
 async def _make(folder: Path, environment: Environment, uv: _Uv, fetch: FetchWheels | None) -> None:

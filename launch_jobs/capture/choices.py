@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from pydantic import JsonValue
 
+from launch_jobs.capture.examples import schema_by
 from launch_jobs.capture.tree import Snapshot
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Inputs, Job, JsonObject
@@ -33,6 +34,7 @@ class Choices(TypedDict, total=False):
         build_context: folder of the source to take as the whole source: Dockerfile and command are relative to it.
         schema: JSON schema of the parameters, which reach the program as LAUNCH_PARAMETERS.
         secret_files: paths that may hold secrets, relative to here or to the source root; each is noted.
+        notebook_magics: cells of a notebook with magics run under IPython, and are not refused.
     """
 
     python: str | None
@@ -41,6 +43,7 @@ class Choices(TypedDict, total=False):
     build_context: str | None
     schema: JsonObject | None
     secret_files: Sequence[str]
+    notebook_magics: bool
 
 
 def check_choices(choices: Choices) -> None:
@@ -76,6 +79,14 @@ def chosen(job: Job, choices: Choices, snapshot: Snapshot) -> Job:
     if (schema := choices.get("schema")) is not None:
         update["inputs"] = Inputs(parameters_schema=schema)
     return job.model_copy(update=update)
+
+
+def inputs_by(values: JsonObject) -> Inputs:
+    """Inputs that the program reads from LAUNCH_PARAMETERS, their schema by what they are now."""
+    if not values:
+        return Inputs()
+    properties: JsonObject = {name: {**schema_by(value), "title": name} for name, value in values.items()}
+    return Inputs(parameters_schema={"type": "object", "properties": properties, "additionalProperties": False})
 
 
 def context_folder(root: Path, choices: Choices) -> Path | None:

@@ -83,7 +83,7 @@ def snapshot_code(
             seen, notes = _look(root, frozenset(without), Meter(limits, root))
             notes = (*notes, *check_secrets(root, seen, limits.secret_files))
             archive = _pack(root, seen, Path(folder.name) / "source.tar")
-            check_unchanged(root, {one.entry.path: one.stamp for one in seen})
+            check_unchanged(root, {one.entry.path: one.stamp for one in seen if not one.elsewhere})
             origin = Origin(archive=store.put_blob(archive), notes=notes)
             return _snapshot(root, seen, origin, _ArchiveContent(folder, tarfile.open(archive)))
         except FileChangedError as error:
@@ -148,10 +148,10 @@ def unpack_archive(archive: Path, into: Path, *, outward: bool = False) -> None:
 def _look(root: Path, without: frozenset[str], meter: Meter) -> tuple[list[SeenFile], tuple[str, ...]]:
     """Weigh every file that is source, then read it; notes on what no archive can hold."""
     paths: list[str] = []
-    mounts, rules = kernel_mounts(root), IgnoreRules(root)
+    mounts, rules, instead = kernel_mounts(root), IgnoreRules(root), meter.limits.instead_in(root)
     notes = mount_notes(mounts)
     for path in walk(root, lambda path, is_folder: path not in mounts and rules.keep(path, is_folder)):
-        if path in without:
+        if path in without or path in instead:
             continue
         stamp = _stamp(root, path)
         if stamp is None:
@@ -159,7 +159,12 @@ def _look(root: Path, without: frozenset[str], meter: Meter) -> tuple[list[SeenF
             continue
         meter.add(path, stamp[1])
         paths.append(path)
-    return [_see(root, path) for path in sorted(paths)], tuple(sorted(notes))
+    seen = [_see(root, path) for path in paths]
+    for path, file in instead.items():
+        if one := see(root, path, elsewhere=file):
+            meter.add(path, one.size)
+            seen.append(one)
+    return sorted(seen, key=lambda one: one.entry.path), tuple(sorted(notes))
 
 
 def _stamp(root: Path, path: str) -> Stamp | None:

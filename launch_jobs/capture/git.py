@@ -1,4 +1,4 @@
-"""The one door to git: every git command runs here, through gitpython, as an argument vector, never through a shell.
+"""The one door to git: every git command runs here, as an argument vector, never through a shell.
 
 Whose configuration counts: questions about the user's repository (which files are ignored, what a remote is called)
 and fetching (proxies, certificates, credential helpers, ssh) use the user's own, minus everything that runs a program
@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
-
-import git
-from git.exc import GitCommandNotFound
 
 from launch_jobs.capture.tree import ObjectFormat
 from launch_jobs.errors import CaptureError
@@ -45,9 +42,14 @@ _NO_CONFIGURATION = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
 }
-_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"} | {
-    "GIT_GRAFT_FILE": os.devnull
-}
+# What git says is read here, so it says it in English.
+_QUIET = {
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+} | {"GIT_GRAFT_FILE": os.devnull}
 # ssh asks on the terminal by itself; sent to a program that says no, a missing key fails instead of waiting for ever.
 _NO_QUESTIONS = {"SSH_ASKPASS_REQUIRE": "force"}
 
@@ -86,12 +88,23 @@ class Git:
             GitFailedError: it ended with another code than 0.
             CaptureError: git is not installed.
         """
-        if isinstance(stdin, bytes):
-            with tempfile.TemporaryFile() as source:
-                source.write(stdin)
-                source.seek(0)
-                return self._run(arguments, source)
-        return self._run(arguments, stdin)
+        given, file = (stdin, None) if isinstance(stdin, bytes) else (None, stdin)
+        try:
+            done = subprocess.run(
+                self._command(arguments),
+                cwd=self.folder,
+                env=self._environment(),
+                capture_output=True,
+                input=given,
+                stdin=file,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise CaptureError("git is not on PATH", do="Install git") from error
+        if done.returncode:
+            said = _one_line(done.stderr.decode(errors="replace"))
+            raise GitFailedError(said or f"git {arguments[0]} ended with code {done.returncode}")
+        return done.stdout
 
     def text(self, *arguments: str) -> str:
         """Run one command and return what it prints, without the last newline."""
@@ -105,41 +118,22 @@ class Git:
         """Run one command with `-z` output and return its records; as paths, whatever bytes these have."""
         return [os.fsdecode(record) for record in self.run(*arguments).split(b"\0") if record]
 
-    def _run(self, arguments: tuple[str, ...], stdin: BinaryIO) -> bytes:
-        try:
-            status, output, said = git.Git(self.folder).execute(
-                self._command(arguments),
-                istream=stdin,
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-                env=self._environment(),
-            )
-        except GitCommandNotFound as error:
-            raise CaptureError("git is not on PATH", do="Install git") from error
-        if status:
-            raise GitFailedError(_one_line(str(said)) or f"git {arguments[0]} ended with code {status}")
-        return output
-
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
-        dropped = [name for name in os.environ if name.startswith("GIT_") and not self._keeps(name)]
-        # gitpython can set variables but not drop any, so `env` does.
-        without = ["env", *(word for name in dropped for word in ("-u", name))] if dropped else []
         settings = [word for setting in (*_HARMLESS, *_FAST, *_NETWORK) for word in ("-c", setting)]
         where = [f"--git-dir={self.git_dir}"] if self.git_dir else []
         where += [f"--work-tree={self.work_tree}"] if self.work_tree else []
-        return [*without, "git", *where, *settings, *arguments]
-
-    def _keeps(self, name: str) -> bool:
-        if name in self._environment() or _TRANSPORT.fullmatch(name):
-            return True
-        return self.user and bool(_CONFIGURATION.fullmatch(name))
+        return ["git", *where, *settings, *arguments]
 
     def _environment(self) -> dict[str, str]:
         index = {"GIT_INDEX_FILE": str(self.index)} if self.index else {}
         answers = _NO_QUESTIONS | {"SSH_ASKPASS": os.environ.get("SSH_ASKPASS", "false")}
-        return _QUIET | index | (answers if self.user else _NO_CONFIGURATION) | dict(self.secrets)
+        inherited = {name: value for name, value in os.environ.items() if self._keeps(name)}
+        return inherited | _QUIET | index | (answers if self.user else _NO_CONFIGURATION) | dict(self.secrets)
+
+    def _keeps(self, name: str) -> bool:
+        if not name.startswith("GIT_") or _TRANSPORT.fullmatch(name):
+            return True
+        return self.user and bool(_CONFIGURATION.fullmatch(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ def carried_files(repository: Repository, commit: str, looked: Looked) -> list[S
 
     Where there is no remote at all, committed files are judged by their names only: whoever works alone has looked at
     what is committed, and the passwords in a project's tests must not keep it from its first run. What such a commit
-    holds and a later one took away again travels too, but is not seen here.
+    holds and a later one took away again is judged by `secret_history`.
     """
     changed = looked.changed
     known = {one.entry.path for one in changed}

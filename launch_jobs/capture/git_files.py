@@ -101,6 +101,7 @@ def look(repository: Repository, commit: str, without: frozenset[str], meter: Me
     _check_finished(repository)
     looked = Looked(base=_commit_files(repository.git, commit))
     listed = _listed(repository.root, repository.git, without)
+    _take_instead(repository, listed, looked, meter)
     looked.notes.extend((*listed.notes, *_flag_notes(listed)))
     for path in sorted(listed.untracked - listed.tracked):
         _weigh(repository.root, path, meter)
@@ -115,6 +116,17 @@ def look(repository: Repository, commit: str, without: frozenset[str], meter: Me
     if left_out:
         looked.notes.append(f"A sparse checkout leaves out {_some(left_out)}: nor are they in the job.")
     return looked
+
+
+def _take_instead(repository: Repository, listed: _Listed, looked: Looked, meter: Meter) -> None:
+    """Look at the files that are taken in the place of some, and not at those."""
+    for path, file in meter.limits.instead_in(repository.root).items():
+        one = see(repository.root, path, repository.object_format, elsewhere=file)
+        listed.tracked.discard(path)
+        listed.untracked.discard(path)
+        if one:
+            looked.seen[path] = one
+            meter.add(path, one.size)
 
 
 def _see(repository: Repository, path: str, looked: Looked) -> SeenFile | None:

@@ -18,8 +18,9 @@ from launch_jobs.capture.git_carried import carried_files
 from launch_jobs.capture.git_files import Looked, git_mode, look
 from launch_jobs.capture.git_filters import note_filters
 from launch_jobs.capture.git_proof import rebuild_git
-from launch_jobs.capture.git_remote import choose_remote, remote_notes, write_bundle
+from launch_jobs.capture.git_remote import Remote, choose_remote, remote_notes, write_bundle
 from launch_jobs.capture.limits import Limits, Meter
+from launch_jobs.capture.secret_history import check_history
 from launch_jobs.capture.secrets import check_secrets
 from launch_jobs.capture.tree import Blobs, FileChangedError, SeenFile, Snapshot, check_unchanged, copy_seen
 from launch_jobs.errors import CaptureError
@@ -100,12 +101,16 @@ def _snapshot(repository: Repository, commit: str, store: Blobs, options: _Optio
         looked.notes.extend(
             check_secrets(repository.root, carried_files(repository, commit, looked), options.limits.secret_files)
         )
+        remote = choose_remote(repository, commit)
+        if not (remote and remote.has_commit):
+            present = (one.object_id for one in looked.seen.values())
+            looked.notes.extend(check_history(repository, commit, present, options.limits.secret_files))
         patch = _patch(repository, commit, looked, private)
     except GitFailedError as error:
         raise CaptureError(f"git cannot capture {repository.root}: {error}") from error
     check_unchanged(repository.root, looked.stamps)
     entries = sorted((one.entry for one in looked.seen.values()), key=lambda entry: entry.path)
-    origin, notes = _origin(repository, commit, private, store)
+    origin, notes = _origin(repository, commit, remote, private, store)
     return Snapshot(
         source=GitSource(commit=commit, tree=tree_digest(entries)),
         origin=origin.model_copy(
@@ -158,8 +163,9 @@ def _index_changes(looked: Looked) -> bytes:
     return os.fsencode("".join([*removed, *added]))
 
 
-def _origin(repository: Repository, commit: str, private: Git, store: Blobs) -> tuple[Origin, list[str]]:
-    remote = choose_remote(repository, commit)
+def _origin(
+    repository: Repository, commit: str, remote: Remote | None, private: Git, store: Blobs
+) -> tuple[Origin, list[str]]:
     url, notes = (remote.url, remote_notes(repository, remote)) if remote else (None, [])
     if remote and remote.has_commit:
         return Origin(remote=url), notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,17 +21,27 @@ class Limits:
         total: bytes of all.
         single: bytes of one.
         secret_files: paths that may hold secrets, as the user wrote them.
+        instead: path in the tree, absolute → the file to take in its place; a path need not be there.
     """
 
     files: int = 20_000
     total: int = 500_000_000
     single: int = 100_000_000
     secret_files: tuple[str, ...] = ()
+    instead: Mapping[Path, Path] = field(default_factory=dict[Path, Path])
 
     @classmethod
     def of(cls, total: int, secret_files: Iterable[str] = ()) -> Limits:
         """Limits for another total; one file may still be a fifth of it, as by default."""
         return cls(total=total, single=max(total // 5, 1), secret_files=tuple(secret_files))
+
+    def instead_in(self, root: Path) -> dict[str, str]:
+        """Path relative to a root → file to take in its place."""
+        return {
+            path.relative_to(root).as_posix(): str(file)
+            for path, file in self.instead.items()
+            if path.is_relative_to(root)
+        }
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ _OWN = {
     r"\b(?:password|pwd)\s*=)([^;\s'\"{}<>$]{3,})",
 }
 _PLACEHOLDERS = re.compile(
-    r"(?i)x{4,}|\*{3,}|\.{3,}|1234567890?$|placeholder|redacted|change-?_?me|your[-_]|<|\{|\$\(|%\("
+    r"(?i)x{4,}|\*{3,}|\.{3,}|1234567890?$|(?-i:EXAMPLE(?:KEY)?$)|placeholder|redacted|change-?_?me|your[-_]|<|\{|\$\(|%\("
     r"|^(?:pass(?:word|wd)?|pwd|pw|secret|token|user(?:name)?|postgres|mysql|root|admin|guest|test|example|minioadmin|tiger|foo|bar|baz)$"
 )
 _HEX = re.compile(r"[0-9a-f]{40}")

@@ -54,7 +54,7 @@ def check_secrets(root: Path, seen: Iterable[SeenFile], allowed: Sequence[str] =
     Raises:
         Refused: a file holds a secret; names file, line and kind, never the value.
     """
-    known = _relative(root, allowed)
+    known = allowed_paths(root, allowed)
     judged = _Judged()
     left = TOTAL_BYTES
     for one in sorted(seen, key=lambda each: each.size):
@@ -62,7 +62,7 @@ def check_secrets(root: Path, seen: Iterable[SeenFile], allowed: Sequence[str] =
         if one.entry.mode == "link" or not one.size:
             continue
         left -= one.size
-        data = _read(root / path) if one.size <= LARGEST_BYTES and left >= 0 else None
+        data = _read(Path(one.file(root))) if one.size <= LARGEST_BYTES and left >= 0 else None
         _judge(path, data, judged, allowed=path in known)
     if judged.refused:
         raise _refusal(root, judged.refused)
@@ -115,7 +115,7 @@ def _read(file: Path) -> bytes | None:
         return None
 
 
-def _relative(root: Path, allowed: Sequence[str]) -> set[str]:
+def allowed_paths(root: Path, allowed: Sequence[str]) -> set[str]:
     """The allowed paths relative to the root: what the user wrote is relative to where the user is, or to the root."""
     found = {Path(path).as_posix() for path in allowed}
     for path in allowed:

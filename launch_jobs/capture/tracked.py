@@ -17,8 +17,9 @@ from launch_jobs.capture.entrypoint import Located, entrypoint_of, locate
 from launch_jobs.capture.environment import Mode
 from launch_jobs.capture.host import this_host
 from launch_jobs.capture.installed import installed_of
-from launch_jobs.capture.interpreter import Program, find_program
+from launch_jobs.capture.interpreter import Program
 from launch_jobs.capture.left_out import ignored_imports
+from launch_jobs.capture.notebook_program import Asked, asked_for
 from launch_jobs.capture.observation import read_observations, read_parameters
 from launch_jobs.capture.outputs import earlier_outputs, remember_outputs, written_paths
 from launch_jobs.capture.parameters import capture_inputs
@@ -28,7 +29,7 @@ from launch_jobs.capture.secret_values import check_command, hide_secrets, witho
 from launch_jobs.capture.seen import Seen
 from launch_jobs.capture.source import Snapshot, snapshot_source, usual_limits
 from launch_jobs.capture.system_packages import system_packages
-from launch_jobs.capture.tracked_inputs import with_tracked
+from launch_jobs.capture.tracked_inputs import keep_parameters, with_tracked
 from launch_jobs.errors import LaunchError
 from launch_jobs.job import CaptureRecord, Job, JobVersion
 from launch_jobs.names import check_name
@@ -73,10 +74,14 @@ class Allowed(TypedDict, total=False):
     Attributes:
         secret_files: paths that may hold secrets, relative to here or to the source root; each is noted.
         start: instead of `run_program`, for a program that runs already.
+        notebook_magics: cells of a notebook with magics run under IPython.
+        python: interpreter of a notebook.
     """
 
     secret_files: Sequence[str]
     start: Callable[[Sequence[str], Path, Mapping[str, str]], Ended]
+    notebook_magics: bool
+    python: str
 
 
 def run_tracked(
@@ -104,19 +109,26 @@ def run_tracked(
         Refused: before anything ran: the source or the command holds a secret.
     """
     check_command(command)
-    directory = directory.resolve()
-    limits = usual_limits(allowed.get("secret_files", ()))
-    program = find_program(command, directory)
-    name = check_name("job", name) if name else program.name
+    name = check_name("job", name) if name else None
+    magics, python = allowed.get("notebook_magics", False), allowed.get("python")
+    with asked_for(command, directory.resolve(), magics=magics, python=python) as asked:
+        return _run(asked, name or asked.name, environment, store, allowed)
+
+
+def _run(asked: Asked, name: str, environment: Mode, store: JobStore, allowed: Allowed) -> TrackedRun:
+    without = earlier_outputs(asked.directory, name)
+    limits = asked.limits(usual_limits(allowed.get("secret_files", ())))
     with (
-        snapshot_source(directory, store, without=earlier_outputs(directory, name), limits=limits) as snapshot,
+        snapshot_source(asked.folder, store, without=without, limits=limits) as snapshot,
         tempfile.TemporaryDirectory(prefix="launch-track-") as folder,
     ):
-        place = locate(program, directory, snapshot)
-        started = _Started(program, place, name, environment, snapshot, Path(folder), datetime.now(UTC))
+        place = locate(asked.program, asked.directory, snapshot)
+        noted = asked.noted(snapshot)
+        started = _Started(asked.program, place, name, environment, noted, Path(folder), datetime.now(UTC))
+        keep_parameters(started.journals, asked.parameters)
         clock = time.monotonic()
         start = allowed.get("start", run_program)
-        ended = start(program.argv, directory, _injected(os.environ, Path(folder), snapshot.root))
+        ended = start(asked.argv, asked.directory, _injected(os.environ, Path(folder), snapshot.root))
         return _capture(started, ended, time.monotonic() - clock, store)
 
 

@@ -122,12 +122,18 @@ class SeenFile:
         size: bytes.
         stamp: to notice a later change.
         object_id: git's name of the content, empty when it was not asked for.
+        elsewhere: the file that was read in the place of the one in the tree; empty: that one itself.
     """
 
     entry: TreeEntry
     size: int
     stamp: Stamp
     object_id: str = ""
+    elsewhere: str = ""
+
+    def file(self, root: Path) -> str:
+        """The file on disk that holds the content."""
+        return self.elsewhere or f"{root}/{self.entry.path}"
 
 
 def stamp_of(file: str) -> Stamp | None:
@@ -149,14 +155,20 @@ def stamp_of(file: str) -> Stamp | None:
     return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-def see(root: Path, path: str, object_format: ObjectFormat | None = None) -> SeenFile | None:
+def see(root: Path, path: str, object_format: ObjectFormat | None = None, *, elsewhere: str = "") -> SeenFile | None:
     """Read one file or link to know its digest; None when nothing is there, or a folder.
+
+    Args:
+        root: the tree's.
+        path: of the file in the tree.
+        object_format: to know git's name of the content as well.
+        elsewhere: a file to read in the place of that one.
 
     Raises:
         CaptureError: it is neither file nor link, or cannot be read; names it.
         FileChangedError: it changed while we read it.
     """
-    file = f"{root}/{path}"  # text, for building a Path costs more than looking at the file
+    file = elsewhere or f"{root}/{path}"  # text, for building a Path costs more than looking at the file
     stamp = stamp_of(file)
     if stamp is None:
         return None
@@ -167,7 +179,7 @@ def see(root: Path, path: str, object_format: ObjectFormat | None = None) -> See
         if object_format:
             blob.update(chunk)
     entry = TreeEntry(path=path, mode=_mode(stamp), digest="sha256:" + content.hexdigest())
-    return SeenFile(entry, size, stamp, blob.hexdigest() if object_format else "")
+    return SeenFile(entry, size, stamp, blob.hexdigest() if object_format else "", elsewhere)
 
 
 def copy_seen(root: Path, seen: SeenFile, out: BinaryIO) -> None:
@@ -177,7 +189,7 @@ def copy_seen(root: Path, seen: SeenFile, out: BinaryIO) -> None:
         FileChangedError: it is not.
     """
     digest = hashlib.sha256()
-    for chunk in _chunks(f"{root}/{seen.entry.path}", seen.entry.path, seen.stamp):
+    for chunk in _chunks(seen.file(root), seen.entry.path, seen.stamp):
         digest.update(chunk)
         out.write(chunk)
     if "sha256:" + digest.hexdigest() != seen.entry.digest:

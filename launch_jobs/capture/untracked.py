@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from launch_jobs.capture.choices import Choices, check_choices, chosen, context_folder
+from launch_jobs.capture.choices import Choices, check_choices, chosen, context_folder, inputs_by
 from launch_jobs.capture.code import snapshot_code
 from launch_jobs.capture.entrypoint import entrypoint_of, locate
 from launch_jobs.capture.installed import installed_of
-from launch_jobs.capture.interpreter import find_program
+from launch_jobs.capture.notebook_program import Asked, asked_for, is_notebook
 from launch_jobs.capture.proof import prove
 from launch_jobs.capture.secret_values import check_command
 from launch_jobs.capture.seen import Seen
@@ -79,16 +80,18 @@ def capture_git(
 
         where = Path(path).resolve() if Path(path).exists() else str(path)
         with snapshot_commit(where, ref or "HEAD", store) as snapshot:
-            inner = context_folder(snapshot.root, choices)
-            return _capture_files(inner, wanted) if inner else _capture(snapshot, snapshot.root, wanted)
+            if inner := context_folder(snapshot.root, choices):
+                return _capture_files(inner, wanted)
+            wanted.check_committed()
+            with wanted.asked(snapshot.root) as asked:
+                return _capture(snapshot, asked, wanted)
     folder = _folder(path)
     if inner := context_folder(folder, choices):
         return _capture_files(inner, wanted)
-    find_program(entrypoint, folder)
-    with snapshot_source(folder, store, limits=wanted.limits) as snapshot:
+    with wanted.asked(folder) as asked, snapshot_source(folder, store, limits=asked.limits(wanted.limits)) as snapshot:
         if not isinstance(snapshot.source, GitSource):
             raise BadInput(f"{folder} is in no git repository with a commit", do="Use launch job create code")
-        return _capture(snapshot, folder, wanted)
+        return _capture(snapshot, asked, wanted)
 
 
 def capture_folder(
@@ -110,9 +113,8 @@ def capture_folder(
     folder = _folder(path)
     if inner := context_folder(folder, choices):
         return _capture_files(inner, wanted)
-    find_program(entrypoint, folder)
-    with snapshot_source(folder, store, limits=wanted.limits) as snapshot:
-        return _capture(snapshot, folder, wanted)
+    with wanted.asked(folder) as asked, snapshot_source(folder, store, limits=asked.limits(wanted.limits)) as snapshot:
+        return _capture(snapshot, asked, wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,23 +137,41 @@ class _Wanted:
         """What its source may carry."""
         return usual_limits(self.choices.get("secret_files", ()))
 
+    def asked(self, folder: Path) -> AbstractContextManager[Asked]:
+        """Its command, understood in the folder of its source."""
+        return asked_for(self.entrypoint, folder, magics=bool(self.choices.get("notebook_magics")))
+
+    def check_committed(self) -> None:
+        """Nothing is added to the tree of a commit.
+
+        Raises:
+            BadInput: the command is a notebook, of which a script would have to be.
+        """
+        if is_notebook(self.entrypoint):
+            raise BadInput(
+                f"the notebook {self.entrypoint[0]!r} of a commit has no script in it",
+                do="Clone the repository, and name the work tree without --ref",
+            )
+
 
 def _capture_files(folder: Path, wanted: _Wanted) -> JobVersion:
-    find_program(wanted.entrypoint, folder)
-    with snapshot_code(folder, wanted.store, limits=wanted.limits) as snapshot:
-        return _capture(snapshot, folder, wanted)
+    limits = wanted.limits
+    with wanted.asked(folder) as asked, snapshot_code(folder, wanted.store, limits=asked.limits(limits)) as snapshot:
+        return _capture(snapshot, asked, wanted)
 
 
-def _capture(snapshot: Snapshot, directory: Path, wanted: _Wanted) -> JobVersion:
+def _capture(snapshot: Snapshot, asked: Asked, wanted: _Wanted) -> JobVersion:
     prove(snapshot, wanted.store)
-    program = find_program(wanted.entrypoint, directory)
-    located = locate(program, directory, snapshot)
+    program = asked.program
+    located = locate(program, asked.directory, snapshot)
     job = Job(
         source=snapshot.source,
         entrypoint=entrypoint_of(program.argv, located),
         environment=installed_of(Seen((), None), located, snapshot, "project", wanted.store).environment,
+        inputs=inputs_by(asked.parameters),
     )
-    return wanted.store.add(wanted.name or program.name, chosen(job, wanted.choices, snapshot), snapshot.origin)
+    job, origin = chosen(job, wanted.choices, snapshot), asked.noted(snapshot).origin
+    return wanted.store.add(wanted.name or asked.name, job, origin)
 
 
 def _folder(path: Path | str) -> Path:

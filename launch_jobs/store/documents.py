@@ -53,4 +53,5 @@ class MarkerDocument(Frozen):
 def blobs_of(origin: Origin, job: Job) -> tuple[Digest, ...]:
     """The blobs that a version cannot be had without."""
     source = tuple(digest for digest in (origin.bundle, origin.patch, origin.archive) if digest)
-    return (*source, *job.environment.wheels.values())
+    datasets = tuple(one.blob for one in origin.datasets.values() if one.blob)
+    return (*source, *datasets, *job.environment.wheels.values())

@@ -36,8 +36,13 @@ class RunSpec(Frozen):
     root: str | None = Field(default=None, description="Absolute path of the source root at run time.")
     datasets: dict[str, str] = Field(
         default_factory=dict,
-        description="Absolute folder at run time → folder on the agent whose content is put there, read-only, before "
-        "the program starts. Whoever adopts a started attempt needs no such folder.",
+        description="Absolute path at run time → file or folder on the agent that is put there, its files read-only, "
+        "before the program starts; outside `root` its folders, too. Whoever adopts a started attempt needs none.",
+    )
+    mounts: dict[str, str] = Field(
+        default_factory=dict,
+        description="Docker only. Absolute path at run time → file or folder of the agent's own cache of datasets that "
+        "is there, read-only. Never anything that a submitter names.",
     )
     user: str | None = Field(default=None, description="uid[:gid]; None: the image's own.")
     cpus: float | None = None

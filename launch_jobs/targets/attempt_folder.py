@@ -29,13 +29,14 @@ class Contents(Order):
     output_dir: str
 
 
-def create(folder: Path, contents: Contents, datasets: Mapping[str, str]) -> AttemptStatus:
+def create(folder: Path, contents: Contents, datasets: Mapping[str, str], root: Path) -> AttemptStatus:
     """Make the folder, complete, under its deterministic name; whoever comes second adopts it.
 
     Args:
         folder: the attempt's.
         contents: of `spec.json`.
-        datasets: as in `RunSpec`; they are put inside the folder.
+        datasets: as in `RunSpec`; they are put inside the folder, or into the checkout of the source.
+        root: that checkout.
 
     Raises:
         Refused: the folder belongs to another run or attempt.
@@ -43,7 +44,7 @@ def create(folder: Path, contents: Contents, datasets: Mapping[str, str]) -> Att
     """
     try:
         if not folder.exists():
-            _publish(folder, json.dumps(contents), datasets)
+            _publish(folder, json.dumps(contents), datasets, root)
         if _contents(folder)["labels"] != contents["labels"]:
             raise Refused(f"{folder} belongs to another run or attempt", do="Remove it if you know that it is done")
         Path(contents["output_dir"]).mkdir(parents=True, exist_ok=True)
@@ -52,13 +53,17 @@ def create(folder: Path, contents: Contents, datasets: Mapping[str, str]) -> Att
     return status(folder) or AttemptStatus("created")
 
 
-def _publish(folder: Path, text: str, datasets: Mapping[str, str]) -> None:
+def _publish(folder: Path, text: str, datasets: Mapping[str, str], root: Path) -> None:
     """Renaming onto a folder that is not empty fails: of several agents one wins, and no half folder is ever seen."""
     new = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     new.mkdir(parents=True, mode=0o700)
     try:
         for path, source in datasets.items():
-            _put_read_only(Path(source), new / Path(path).relative_to(folder))
+            if Path(path).is_relative_to(folder):
+                _put_read_only(Path(source), new / Path(path).relative_to(folder))
+            else:
+                _make_parents(Path(path), root)
+                _put_beside(Path(source), Path(path))
         replace(new / "spec.json", text)
         new.rename(folder)
     except OSError:
@@ -69,10 +74,37 @@ def _publish(folder: Path, text: str, datasets: Mapping[str, str]) -> None:
 
 def _put_read_only(source: Path, into: Path) -> None:
     """A folder's content under another name, as hard links: nothing is copied, and the source's name may go."""
-    shutil.copytree(source, into, copy_function=os.link)
+    shutil.copytree(source, into, copy_function=os.link, symlinks=True)
     for path in into.rglob("*"):
-        path.chmod(_READ_ONLY_FOLDER if path.is_dir() else _READ_ONLY_FILE)
+        if not path.is_symlink():
+            path.chmod(_READ_ONLY_FOLDER if path.is_dir() else _READ_ONLY_FILE | path.stat().st_mode & 0o111)
     into.chmod(_READ_ONLY_FOLDER)
+
+
+def _put_beside(source: Path, into: Path) -> None:
+    """A file or folder into the checkout of the source, over what is there, its files read-only; again is no change."""
+    if source.is_dir() and not source.is_symlink():
+        if into.is_symlink() or into.is_file():
+            into.unlink()
+        into.mkdir(exist_ok=True)
+        for path in source.iterdir():
+            _put_beside(path, into / path.name)
+        return
+    into.unlink(missing_ok=True)
+    if source.is_symlink():
+        into.symlink_to(source.readlink())
+        return
+    into.hardlink_to(source)
+    into.chmod(_READ_ONLY_FILE | source.stat().st_mode & 0o111)
+
+
+def _make_parents(path: Path, root: Path) -> None:
+    """Folders in a checkout; a link among them that leads out of it, or nowhere, is a folder then."""
+    for parent in reversed(path.relative_to(root).parents[:-1]):
+        inside = root / parent
+        if inside.is_symlink() and not (inside.is_dir() and inside.resolve().is_relative_to(root.resolve())):
+            inside.unlink()
+        inside.mkdir(exist_ok=True)
 
 
 def status(folder: Path) -> AttemptStatus | None:

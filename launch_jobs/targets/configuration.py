@@ -74,7 +74,7 @@ class DockerConfiguration(ProcessConfiguration):
     """Job variables of a `launch-docker` queue. There is no way in it to a privilege, a mount or a host namespace."""
 
     work_pool_type: ClassVar[str] = "launch-docker"
-    operator_fields: ClassVar[frozenset[str]] = frozenset({"registry"})
+    operator_fields: ClassVar[frozenset[str]] = frozenset({"registry", "dataset_delivery"})
 
     image: str | None = Field(
         default=None,
@@ -114,6 +114,12 @@ class DockerConfiguration(ProcessConfiguration):
         max_length=255,
         title="Registry",
         description="The operator's Registry block: built images go there and are run from there; null: none.",
+    )
+    dataset_delivery: Literal["copy", "mount"] | None = Field(
+        default=None,
+        title="Datasets",
+        description="mount: a job's datasets are mounted read-only from the agent's cache, which must be on the "
+        "engine's own host; copy, or null: they are copied into each container.",
     )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from launch_jobs.targets.render import LABEL_PREFIX, container_body
 _SHELL_CODES = frozenset({126, 127})
 _READ_ONLY_FILE, _READ_ONLY_FOLDER = 0o444, 0o555
 _CHUNK = 1 << 20
+_OURS = PurePosixPath("/launch")
 _OPEN_FOLDER = 1 << 31 | 1 << 20 | 0o777
 """A folder (Go's first bit) in which anybody may write, and remove what is theirs (its sticky bit)."""
 
@@ -216,18 +218,37 @@ def _archive(spec: RunSpec) -> Iterator[bytes]:
     """A tar stream, never whole in memory: an output folder that any user of the image may write in, and datasets that
     nobody may."""
     yield _header(_member(spec.output_dir, tarfile.DIRTYPE, 0o1777))
-    for path, folder in sorted(spec.datasets.items()):
-        yield _header(_member(path, tarfile.DIRTYPE, _READ_ONLY_FOLDER))
-        for source in sorted(Path(folder).rglob("*")):
-            yield from _dataset_member(f"{path}/{source.relative_to(folder).as_posix()}", source)
+    for path, source in sorted(spec.datasets.items()):
+        yield from _dataset(path, Path(source), PurePosixPath(spec.root or "/launch"))
     yield bytes(tarfile.RECORDSIZE)
 
 
-def _dataset_member(path: str, source: Path) -> Iterator[bytes]:
-    if source.is_dir():
-        yield _header(_member(path, tarfile.DIRTYPE, _READ_ONLY_FOLDER))
+def _dataset(path: str, source: Path, root: PurePosixPath) -> Iterator[bytes]:
+    """A file or folder at a path. In the source tree the program may write beside it, as where it was captured."""
+    is_inside = PurePosixPath(path).is_relative_to(root) and root != _OURS
+    mode = 0o777 if is_inside else _READ_ONLY_FOLDER
+    for parent in reversed(PurePosixPath(path).parents if is_inside else ()):
+        if parent.is_relative_to(root) and parent != root:
+            yield _header(_member(str(parent), tarfile.DIRTYPE, mode))
+    if not source.is_dir():
+        yield from _dataset_member(path, source, mode)
         return
-    member = _member(path, tarfile.REGTYPE, _READ_ONLY_FILE)
+    yield _header(_member(path, tarfile.DIRTYPE, mode))
+    for one in sorted(source.rglob("*")):
+        yield from _dataset_member(f"{path}/{one.relative_to(source).as_posix()}", one, mode)
+
+
+def _dataset_member(path: str, source: Path, folder_mode: int) -> Iterator[bytes]:
+    if source.is_symlink():
+        link = _member(path, tarfile.SYMTYPE, 0o777)
+        link.linkname = os.readlink(source)  # noqa: PTH115 # keeps a last `/`
+        yield _header(link)
+        return
+    if source.is_dir():
+        yield _header(_member(path, tarfile.DIRTYPE, folder_mode))
+        return
+    executable = source.stat().st_mode & 0o111
+    member = _member(path, tarfile.REGTYPE, _READ_ONLY_FILE | executable)
     with source.open("rb") as file:
         member.size = source.stat().st_size
         yield _header(member)

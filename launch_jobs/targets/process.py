@@ -58,7 +58,8 @@ class ProcessTarget:
             Unavailable: the folder cannot be written, or the supervisor does not start.
         """
         folder = self.folder(spec.name)
-        status = await asyncio.to_thread(attempt_folder.create, folder, _contents(spec), spec.datasets)
+        root = Path(spec.root or folder)
+        status = await asyncio.to_thread(attempt_folder.create, folder, _contents(spec), spec.datasets, root)
         if status.state == "created":
             await _start_supervisor(folder)
             status = await asyncio.to_thread(attempt_folder.status, folder) or status

@@ -26,11 +26,20 @@ class StagedDataset:
         name: an identifier.
         folder: on the agent, with the dataset's files.
         file: the only file, if the dataset is one file and not a folder.
+        place: where the program expects it, relative to the source root or absolute; None: it asks the variable.
+        mounted: the folder is one of the agent's cache, to be mounted and not copied.
     """
 
     name: str
     folder: str
     file: str | None = None
+    place: str | None = None
+    mounted: bool = False
+
+    @property
+    def source(self) -> str:
+        """On the agent: the file, or the folder."""
+        return str(PurePosixPath(self.folder, self.file or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +87,19 @@ def render_docker(attempt: Attempt, configuration: DockerConfiguration) -> RunSp
         BadInput: command, variables or paths that no program can get.
         Refused: a reserved environment variable.
     """
+    places = _Places(CONTAINER_OUTPUT_DIR, CONTAINER_DATASET_DIR, anywhere=True)
     return RunSpec(
         name=attempt.name,
         image=attempt.image,
         command=attempt.command,
         directory=attempt.directory,
-        env=_env(attempt, configuration, _Places(CONTAINER_OUTPUT_DIR, CONTAINER_DATASET_DIR), configuration.gpus),
+        env=_env(attempt, configuration, places, configuration.gpus),
         labels=_labels(attempt),
         output_dir=CONTAINER_OUTPUT_DIR,
         collect=_inside(attempt.collect),
         root=attempt.root,
-        datasets=_placed(attempt, CONTAINER_DATASET_DIR),
+        datasets=_placed(attempt, places),
+        mounts=_placed(attempt, places, mounted=True),
         cpus=configuration.cpus,
         memory_bytes=configuration.memory_bytes,
         shm_bytes=configuration.shm_bytes,
@@ -125,7 +136,7 @@ def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder
         output_dir=places.outputs,
         collect=_inside(attempt.collect),
         root=attempt.root,
-        datasets=_placed(attempt, places.datasets),
+        datasets=_placed(attempt, places),
         stop_grace_s=configuration.stop_grace_seconds,
         output_limit_bytes=configuration.output_limit_bytes,
     )
@@ -142,6 +153,9 @@ def container_body(spec: RunSpec) -> JsonObject:
         limits["ShmSize"] = spec.shm_bytes
     if spec.gpus:
         limits["DeviceRequests"] = [{"Driver": "", "Count": spec.gpus, "Capabilities": [["gpu"]], "Options": {}}]
+    if spec.mounts:
+        mounts = sorted(spec.mounts.items())
+        limits["Mounts"] = [{"Type": "bind", "Source": at, "Target": path, "ReadOnly": True} for path, at in mounts]
     body: JsonObject = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in sorted(spec.env.items())],
@@ -192,10 +206,26 @@ class _Places:
 
     outputs: str
     datasets: str
+    anywhere: bool = False
+    """Whether a dataset can be at any absolute path: it is the program's own file system."""
 
 
-def _placed(attempt: Attempt, where: str) -> dict[str, str]:
-    return {f"{where}/{dataset.name}": dataset.folder for dataset in attempt.datasets}
+def _placed(attempt: Attempt, places: _Places, *, mounted: bool = False) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for dataset in attempt.datasets:
+        if dataset.mounted is mounted:
+            place = _place(dataset, attempt, places)
+            found[place or f"{places.datasets}/{dataset.name}"] = dataset.source if place else dataset.folder
+    return found
+
+
+def _place(dataset: StagedDataset, attempt: Attempt, places: _Places) -> str | None:
+    """The path where the program expects a dataset; None where that cannot be had, or nothing is expected."""
+    if dataset.place is None:
+        return None
+    if dataset.place.startswith("/"):
+        return dataset.place if places.anywhere else None
+    return f"{attempt.root.rstrip('/')}/{dataset.place}" if attempt.root else None
 
 
 def _env(attempt: Attempt, configuration: ProcessConfiguration, places: _Places, gpus: int) -> dict[str, str]:
@@ -212,8 +242,8 @@ def _env(attempt: Attempt, configuration: ProcessConfiguration, places: _Places,
         "LAUNCH_PARAMETERS": canonical_json(attempt.parameters).decode(),
     }
     for dataset in attempt.datasets:
-        path = PurePosixPath(places.datasets, dataset.name, dataset.file or "")
-        env[f"LAUNCH_DATASET_{dataset.name.upper()}"] = str(path)
+        conventional = PurePosixPath(places.datasets, dataset.name, dataset.file or "")
+        env[f"LAUNCH_DATASET_{dataset.name.upper()}"] = _place(dataset, attempt, places) or str(conventional)
     check_exec(attempt.command, env)
     if attempt.command and not attempt.command[0]:
         raise BadInput("the command is empty", do="Name a program")

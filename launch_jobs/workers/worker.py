@@ -38,6 +38,7 @@ from launch_jobs.settings import load_settings
 from launch_jobs.targets.configuration import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
+from launch_jobs.workers.admission import Admission, limits_of
 from launch_jobs.workers.conductor import Conductor
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.leaving import leave
@@ -45,13 +46,16 @@ from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.slots import Slots
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, State
 
 POLL_SECONDS = 0.25
 CANCEL_SECONDS = 1.0
 ADOPT_SECONDS = 15.0
 _BLIND_SECONDS = 5.0
 _SEEN_SECONDS = 15.0
+_FRESH_SECONDS = 0.25
+"""For how long a poll's answer is acted on: no run can be claimed elsewhere, run and end in less."""
+_LIMITS_SECONDS = 5.0
 _CLAIMED = "Claimed by agent"
 _LONGEST_PAUSE = 15.0
 
@@ -82,6 +86,9 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.stopping = False
         self._blind_until = 0.0
         self._polled = -_SEEN_SECONDS
+        self._admission = Admission(self.pool)
+        self._priority_limits: dict[str, int | None] = {}
+        self._synced = 0.0
 
     @override
     @classmethod
@@ -132,8 +139,11 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         Raises:
             Unavailable: the target does not answer; then nothing is claimed, another agent may reach it.
         """
-        if self.stopping or not self.slots.free or not internals.has_pool(self) or not await self._is_due():
+        if self.stopping or not self.slots.free or not internals.has_pool(self):
             return 0
+        if not self._admission.is_open or not await self._is_due():
+            return 0
+        asked = time.monotonic()
         polled = await self.client.get_scheduled_flow_runs_for_work_pool(
             self.pool, internals.work_queue_names(self), scheduled_before=datetime.now(UTC)
         )
@@ -141,9 +151,11 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             await asyncio.wrap_future(self.thread.submit(self.conductor.check_target()))
         claimed = 0
         for response in polled:
-            if self.stopping or not self.slots.free or claimed == at_most:
+            if self.stopping or not self.slots.free or claimed == at_most or not self._admission.is_open:
                 break
-            claimed += await self._claim(response.flow_run)
+            if claimed and time.monotonic() > asked + _FRESH_SECONDS:
+                break  # `_Turns` polls again at once
+            claimed += await self._claim(response.flow_run, asked)
         return claimed
 
     async def _is_due(self) -> bool:
@@ -178,21 +190,56 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             self._logger.warning("%s; claiming nothing meanwhile", error)
             return 0
 
-    async def _claim(self, run: FlowRun) -> bool:
+    async def _claim(self, run: FlowRun, asked: float) -> bool:
+        """Claim a run that the poll told of, and start it if it is to start: see `Admission`."""
         if not self.ownership.take(str(run.id)):
             return False
-        state = Pending(message=f"{_CLAIMED} {self.name} [{self.ownership.identity}]")
+        is_kept = False
         try:
-            result = await self.client.set_flow_run_state(run.id, state)
-        except BaseException:
-            # The answer may be lost after the claim was written: the adoption sweep finds the run by its message.
-            self.ownership.release(str(run.id))
-            raise
-        if result.status is not SetStateStatus.ACCEPT:
-            self.ownership.release(str(run.id))
+            # If an answer is lost after its call was done, the adoption sweep finds the run by its claim's message.
+            is_kept = await self._is_claimed(run, asked) and await self._is_admitted(run)
+        finally:
+            if not is_kept:
+                self.ownership.release(str(run.id))
+        if is_kept:
+            self._work_on(run, adopted=False)
+        return is_kept
+
+    async def _is_claimed(self, run: FlowRun, asked: float) -> bool:
+        state = Pending(message=f"{_CLAIMED} {self.name} [{self.ownership.identity}]")
+        result = await self.client.set_flow_run_state(run.id, state)
+        if result.status is not SetStateStatus.ACCEPT or result.state is None:
             return False
-        self._work_on(run, adopted=False)
-        return True
+        if time.monotonic() < asked + _FRESH_SECONDS:
+            return True
+        # The server lets runs be claimed that have ended since the poll: another agent's, which must stay over.
+        states = await self.client.read_flow_run_states(run.id)
+        before = state_before(states, result.state.id)
+        if before is None or not before.is_final():
+            return True
+        self._logger.warning("Run %s was over when it was claimed; it stays so", run.name)
+        await self.client.set_flow_run_state(run.id, before, force=True)
+        return False
+
+    async def _is_admitted(self, run: FlowRun) -> bool:
+        limits = limits_of(self.work_pool.concurrency_limit, self._priority_limits, run.work_queue_name)
+        if not limits and self.slots.limit is None:
+            return True
+        refusal = await self._admission.refusal(self.client, run, limits)
+        if refusal:
+            self._logger.debug("Run %s goes back: %s", run.name, refusal)
+            await self._admission.give_back(self.client, run, refusal)
+            if time.monotonic() > self._synced + _LIMITS_SECONDS:
+                await self.sync_with_backend()  # the limit may have been raised
+        return not refusal
+
+    @override
+    async def sync_with_backend(self) -> None:
+        await super().sync_with_backend()
+        if internals.has_pool(self):
+            queues = await self.client.read_work_queues(work_pool_name=self.pool)
+            self._priority_limits = {queue.name: queue.concurrency_limit for queue in queues}
+            self._synced = time.monotonic()
 
     def _work_on(self, run: FlowRun, *, adopted: bool) -> None:
         template = cast("JsonObject", self.work_pool.base_job_template)
@@ -292,6 +339,13 @@ async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> No
         while not (until_empty and turns.found_nothing):  # noqa: ASYNC110 - looked at now and then is enough
             await asyncio.sleep(0.2)
         group.cancel_scope.cancel()
+
+
+def state_before(states: list[State[Any]], after: UUID) -> State[Any] | None:  # Prefect's untyped states
+    """The state of a run's history that came right before another. Pure."""
+    history = sorted(states, key=lambda state: state.timestamp)
+    places = [place for place, state in enumerate(history) if state.id == after]
+    return history[places[0] - 1] if places and places[0] else None
 
 
 class _Turns:

@@ -54,6 +54,23 @@ async def test_the_packages_are_there_exactly(settings: LaunchSettings) -> None:
     assert ended.tail == "['own-lib0.7', 'six1.16.0']"
 
 
+async def test_what_a_mac_captured_is_resolved_for_this_host(settings: LaunchSettings) -> None:
+    """What only a Mac has is left out, and the log says so; the second time nothing is asked."""
+    found = (("pyobjc-core", "10.3.1"), ("six", "1.16.0"))
+    mac = SIX.model_copy(
+        update={
+            "platform": "darwin/arm64",
+            "distributions": tuple(Distribution(name=name, version=version) for name, version in found),
+        }
+    )
+    log: list[str] = []
+    folder = await prepare_environment(mac, settings, log.append)
+
+    assert sorted(one.name for one in folder.glob("lib/python3*/site-packages/*.dist-info")) == ["six-1.16.0.dist-info"]
+    assert any(line.startswith("Dropped: pyobjc-core 10.3.1") for line in log)
+    assert await prepare_environment(mac, settings, pytest.fail) == folder
+
+
 async def test_a_second_request_makes_nothing(settings: LaunchSettings) -> None:
     """The environment is named by its content."""
     first = await prepare_environment(SIX, settings, lambda line: None)
@@ -133,9 +150,9 @@ async def test_a_package_that_does_not_exist_is_named(settings: LaunchSettings) 
 @law
 @given(environments, environments)
 def test_only_equal_content_has_an_equal_name(one: Environment, other: Environment) -> None:
-    """The platform it was captured on is not in it; packages and Python are."""
+    """Packages and Python are in it; the platform only where packages are resolved again for this one."""
     elsewhere = one.model_copy(update={"platform": "darwin/arm64"})
-    assert venv_digest(one) == venv_digest(elsewhere)
+    assert (venv_digest(one) == venv_digest(elsewhere)) == (not one.distributions)
     same = one.python == other.python and set(one.distributions) == set(other.distributions)
     assert (venv_digest(one) == venv_digest(other)) == same
     assert venv_digest(one) != venv_digest(one, "https://example.org/simple")

@@ -100,6 +100,8 @@ HARMLESS = {
     ".env.example": "OPENAI_API_KEY=sk-your-key-here\nHF_TOKEN=hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
     "compose.yaml": "DATABASE_URL: postgres://postgres:postgres@db/app\nimage: docker://python:3.11@sha256:"
     + digests(1)[0],
+    "README.md": "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n"
+    "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n",  # those of Amazon's own documentation
     "ci.yml": f"uses: aws-actions/configure-aws-credentials-token@{drawn(40, HEX)}\n",
 }
 

@@ -36,6 +36,7 @@ class Case(BaseModel):
         install: further `uv pip install` arguments, run in the program's folder: an editable package, a wheel.
         untracked: files not committed; modified: files committed in another state than they run.
         ignored: lines for .gitignore.
+        environment: variables that the user's shell exports; not set where the job runs.
         ignore: patterns of output lines that rightly differ; ignore_files: of output paths whose content does.
         short: belongs to the four cheap ones.
     """
@@ -52,6 +53,7 @@ class Case(BaseModel):
     untracked: tuple[str, ...] = ()
     modified: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    environment: dict[str, str] = Field(default_factory=dict)
     ignore: tuple[re.Pattern[str], ...] = ()
     ignore_files: tuple[re.Pattern[str], ...] = ()
     short: bool = False

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from fidelity_case import Case
+from fidelity_case import HERE, Case
 
 BIN = Path(sys.executable).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "launch-jobs" / "fidelity"
@@ -21,15 +21,18 @@ class PreparationError(Exception):
     """A case could not be set up here: nothing is said about the product."""
 
 
-def environment_for(case: Case, folder: Path) -> Path:
-    """A virtual environment with the case's requirements; one of its own, below `folder`, if it installs more."""
+def environment_for(case: Case, folder: Path, *, beside: tuple[str, ...] = ()) -> Path:
+    """A virtual environment with the case's requirements and what is wanted beside them.
+
+    It is shared by all cases that want the same, or below `folder` if the case installs more from its repository.
+    """
     if case.install:
-        return _make(folder / "venv", case.requirements_file)
-    content = case.requirements_file.read_bytes() + _python().encode()
+        return make(folder / "venv", case.requirements_file, *beside)
+    content = case.requirements_file.read_bytes() + _python().encode() + "".join(beside).encode()
     made = CACHE / f"{case.requirements}-{hashlib.sha256(content).hexdigest()[:12]}"
     if not (made / "whole").exists():
         shutil.rmtree(made, ignore_errors=True)
-        _make(made, case.requirements_file)
+        make(made, case.requirements_file, *beside)
         (made / "whole").touch()
     return made
 
@@ -61,6 +64,20 @@ def install(case: Case, venv: Path, root: Path) -> None:
         _call(str(BIN / "uv"), "pip", "install", "-q", "--python", str(venv / "bin/python"), *arguments, cwd=root)
 
 
+def make(venv: Path, requirements: Path | None, *beside: str) -> Path:
+    """A new virtual environment with these requirements and further packages.
+
+    Raises:
+        PreparationError: it could not be made.
+    """
+    uv = str(BIN / "uv")
+    _call(uv, "venv", "-q", "--python", _python(), str(venv), cwd=HERE)
+    words = ["-r", str(requirements)] if requirements and requirements.read_text().strip() else []
+    if words or beside:
+        _call(uv, "pip", "install", "-q", "--python", str(venv / "bin/python"), *words, *beside, cwd=HERE)
+    return venv
+
+
 def users_environment(venv: Path, home: Path, store: str) -> dict[str, str]:
     """What is set in the shell of a user with an activated environment."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("LAUNCH_", "PREFECT_", "PYTHON"))}
@@ -75,15 +92,6 @@ def _python() -> str:
     words = [str(BIN / "uv"), "python", "find", "--no-python-downloads", "3.11.2"]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     return found.stdout.strip() or sys.executable
-
-
-def _make(venv: Path, requirements: Path) -> Path:
-    uv = str(BIN / "uv")
-    _call(uv, "venv", "-q", "--python", _python(), str(venv), cwd=requirements.parent)
-    if requirements.read_text().strip():
-        python = str(venv / "bin/python")
-        _call(uv, "pip", "install", "-q", "--python", python, "-r", str(requirements), cwd=requirements.parent)
-    return venv
 
 
 def _call(*command: str, cwd: Path, env: Mapping[str, str] | None = None) -> None:

@@ -8,8 +8,11 @@ import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TextIO
 
 from fidelity_case import Case, read_corpus
+from fidelity_peers import measure, store, summary
 from fidelity_place import PreparationError
 from fidelity_stage import ProductError, Stage, stage
 from fidelity_verdict import Done, cause, differences
@@ -82,8 +85,8 @@ def _second(case: Case, done: Done) -> list[str]:
     )
 
 
-def scores_of(cases: list[Case], queue: str, *, show: bool) -> list[Score]:
-    """Run the corpus."""
+def scores_of(cases: list[Case], queue: str, *, show: TextIO | None = None) -> list[Score]:
+    """Run the corpus; what is known of each case goes to `show` as soon as it is."""
     scores: list[Score] = []
     with stage(queue) as here:
         for case in cases:
@@ -93,7 +96,7 @@ def scores_of(cases: list[Case], queue: str, *, show: bool) -> list[Score]:
         for score in scores:  # the queue takes them in this order, too
             finish(score, here)
             if show:
-                print(score.line(), flush=True)
+                print(score.line(), file=show, flush=True)
     return scores
 
 
@@ -113,6 +116,12 @@ def document(scores: list[Score]) -> dict[str, object]:
     return {"score": sum(score.agrees for score in scores), "of": len(scores), "programs": programs}
 
 
+def _result(scores: list[Score], agreed: int) -> str:
+    """Our score, and the peers' as they were measured last."""
+    lines = [f"peer: {line}" for line in summary({score.case.name for score in scores})]
+    return "\n".join([*lines, f"fidelity: {agreed} of {len(scores)}"])
+
+
 def _stop(_number: int, _frame: object) -> None:
     """Nothing of the two machines is left then, either."""
     sys.exit(143)
@@ -125,18 +134,23 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="four cheap cases")
     parser.add_argument("--queue", choices=["docker", "process"], default="docker")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--peers", action="store_true", help="measure the other tools on the cases, not ours")
     options = parser.parse_args()
     try:
         cases = read_corpus(options.names, short=options.short)
     except ValueError as error:
         parser.error(str(error))
     signal.signal(signal.SIGTERM, _stop)
+    if options.peers:
+        store(measure(cases), datetime.now(UTC).date().isoformat())
+        print("\n".join(summary()))
+        return 0
     try:
-        scores = scores_of(cases, options.queue, show=not options.json)
+        scores = scores_of(cases, options.queue, show=sys.stderr if options.json else sys.stdout)
     except (PreparationError, ProductError) as error:
         sys.exit(f"fidelity: {error}")
     agreed = sum(score.agrees for score in scores)
-    print(json.dumps(document(scores), indent=2) if options.json else f"fidelity: {agreed} of {len(scores)}")
+    print(json.dumps(document(scores), indent=2) if options.json else _result(scores, agreed))
     return 0 if agreed == len(scores) else 1
 
 

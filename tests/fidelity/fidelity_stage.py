@@ -62,7 +62,7 @@ class Stage:
         venv, root = environment_for(case, own), repository_for(case, own)
         install(case, venv, root)
         directory = root / case.directory
-        environment = {**users_environment(venv, home, self.store), "PWD": str(directory)}
+        environment = {**users_environment(venv, home, self.store), **case.environment, "PWD": str(directory)}
         done = _run(["run", "--name", case.job, "--", *case.command], environment, directory)
         if "not captured" in done.stderr or done.returncode == 125:
             raise ProductError(f"launch run: {done.stderr.strip().splitlines()[-1][:400]}")
@@ -193,16 +193,24 @@ def _text(value: object) -> str:
 
 
 def _remove_images(jobs: Iterable[str], kept: set[str]) -> None:
-    """The images of these jobs, and the environments that were not there before and no other image stands on."""
-    for job in jobs:
-        for image in _docker("images", "-q", "--filter", f"label=org.launch-jobs.job-digest={job}"):
-            _docker("rmi", "-f", image)
-    for image in _environments() - kept:
-        _docker("rmi", image)
+    """The images of these jobs, and their environments that were not there before and no other image stands on."""
+    images = [
+        image
+        for job in jobs
+        for image in _docker("images", "-q", "--filter", f"label=org.launch-jobs.job-digest={job}")
+    ]
+    inherited = '{{index .Config.Labels "org.launch-jobs.environment-digest"}}'
+    digests = set(_docker("inspect", "--format", inherited, *images)) if images else set[str]()
+    for image in images:
+        _docker("rmi", "-f", image)
+    for digest in digests:
+        for image in _environments(digest) - kept:
+            _docker("rmi", image)
 
 
-def _environments() -> set[str]:
-    return set(_docker("images", "--format", "{{.Repository}}:{{.Tag}}", "launch-jobs/env"))
+def _environments(digest: str = "") -> set[str]:
+    label = f"label=org.launch-jobs.environment-digest{digest and '='}{digest}"
+    return set(_docker("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", label, "launch-jobs/env"))
 
 
 def _docker(*words: str) -> list[str]:

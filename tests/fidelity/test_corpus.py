@@ -65,6 +65,6 @@ def test_errors_times_and_ignored_files_are_no_difference() -> None:
 
 def test_a_case_agrees_on_the_process_queue() -> None:
     """The cheapest case: capture, clean checkout, launch, comparison, second launch."""
-    (score,) = scores_of(read_corpus(["exit_three"]), "process", show=False)
+    (score,) = scores_of(read_corpus(["exit_three"]), "process")
     assert score.differences == []
     assert score.here is not None and score.here.files.keys() == {"report.txt"}

@@ -1,0 +1,146 @@
+"""Whether a claimed run may start: hard limits and the server's order, with any number of agents (decision record 6).
+
+The server's own poll counts before anyone claims, so agents that poll at the same time exceed a limit; and it skips rows
+that another poll has locked, so one of them may see the second run in line and not the first. Hence: claim first, look
+afterwards, and give the run back if it should not have been claimed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterNextScheduledStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+    WorkQueueFilter,
+    WorkQueueFilterName,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.states import Scheduled
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+COUNTED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+"""States in which a run holds its place under a limit: its container or process may live."""
+
+_PATIENCE_S = 1.0
+_LOOK_S = 0.05
+_LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 0.8
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Most runs at once, in a launch queue or in one of its priorities (None: in all of them)."""
+
+    most: int
+    priority: str | None = None
+
+    def __str__(self) -> str:
+        return f"the limit of {f'priority {self.priority}' if self.priority else 'the queue'} is {self.most}"
+
+
+def limits_of(whole: int | None, priorities: dict[str, int | None], priority: str | None) -> list[Limit]:
+    """The limits that hold for a run of this priority."""
+    own = priorities.get(priority or "")
+    limits = [] if whole is None else [Limit(whole)]
+    return limits if own is None else [*limits, Limit(own, priority)]
+
+
+def due(run: FlowRun) -> datetime | None:
+    """When a run that waits or was just claimed was to start: its place in line, by the server's clock."""
+    copied = run.state.state_details.scheduled_time if run.state else None
+    return run.next_scheduled_start_time or copied or run.expected_start_time
+
+
+def may_wait(run: FlowRun, active: list[FlowRun], most: int) -> bool:
+    """Whether a claim over the limit may wait for others to give theirs back, which are behind it in line. Pure.
+
+    Whoever was let in counts as before it: only claims (PENDING) are ever given back.
+    """
+    own = due(run) or datetime.now(UTC)
+    others = [other for other in active if other.id != run.id]
+    before = [one for one in others if one.state_type is not StateType.PENDING or (due(one) or own) < own]
+    return len(before) < most
+
+
+class Admission:
+    """The door of one launch queue. One for each agent and queue."""
+
+    def __init__(self, pool: str) -> None:
+        self._pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
+        self._closed_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether to claim at all; after a run was given back, not for a random moment."""
+        return time.monotonic() >= self._closed_until
+
+    async def refusal(self, client: PrefectClient, run: FlowRun, limits: list[Limit]) -> str:
+        """Why a claimed run must go back; empty if it may start.
+
+        First the order, then the limits: a run before it that was claimed meanwhile is then among those counted.
+        """
+        if await self._earlier(client, run):
+            return "a run before it goes first"
+        for limit in limits:
+            if not await self._has_room(client, run, limit):
+                return str(limit)
+        return ""
+
+    async def give_back(self, client: PrefectClient, run: FlowRun, why: str) -> None:
+        """Put a claimed run back where it was in line, and claim nothing for a random moment."""
+        self._closed_until = time.monotonic() + random.uniform(_LEAST_PAUSE_S, _LONGEST_PAUSE_S)  # noqa: S311 - no secret
+        await client.set_flow_run_state(run.id, waiting_again(run, f"Waiting: {why}"))
+
+    async def _earlier(self, client: PrefectClient, run: FlowRun) -> bool:
+        """Whether a run of the same priority waits that should have been claimed before this one."""
+        moment = due(run)
+        if moment is None:
+            return False
+        before = FlowRunFilterNextScheduledStartTime.model_validate({"before_": moment - _TICK})
+        waiting = FlowRunFilter(state=_in_states(StateType.SCHEDULED), next_scheduled_start_time=before)
+        count = await client.count_flow_runs(
+            flow_run_filter=waiting, work_pool_filter=self._pool, work_queue_filter=_of(run.work_queue_name)
+        )
+        return count > 0
+
+    async def _has_room(self, client: PrefectClient, run: FlowRun, limit: Limit) -> bool:
+        active, among = FlowRunFilter(state=_in_states(*COUNTED)), _of(limit.priority)
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            count = await client.count_flow_runs(
+                flow_run_filter=active, work_pool_filter=self._pool, work_queue_filter=among
+            )
+            if count <= limit.most:
+                return True
+            there = await client.read_flow_runs(
+                flow_run_filter=active, work_pool_filter=self._pool, work_queue_filter=among, limit=200
+            )
+            if time.monotonic() > deadline or not may_wait(run, there, limit.most):
+                return False
+            await asyncio.sleep(_LOOK_S)
+
+
+def waiting_again(run: FlowRun, message: str) -> Scheduled:
+    """The state that puts a claimed run back to its old place in line."""
+    return Scheduled(scheduled_time=due(run), message=message)
+
+
+def _in_states(*types: StateType) -> FlowRunFilterState:
+    return FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
+
+
+def _of(priority: str | None) -> WorkQueueFilter | None:
+    return WorkQueueFilter(name=WorkQueueFilterName(any_=[priority])) if priority else None

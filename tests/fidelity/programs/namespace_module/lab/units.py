@@ -1,0 +1,2 @@
+def metres(centimetres):
+    return centimetres / 100

@@ -1,0 +1,3 @@
+def numbers(path):
+    with open(path) as file:
+        return [float(line) for line in file]

@@ -1,0 +1,94 @@
+"""Limits hold exactly and runs start in the server's order, with eight agents that race for them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from commands import environment
+from infrastructure.plugin import missing
+from walking import Road
+
+from launch_jobs.run import RunState
+
+pytestmark = pytest.mark.anyio
+
+_AGENTS = 8
+# Each run writes when it began and ended into a file of its own, by one clock.
+_TIMED = """import pathlib, sys, time
+began = time.monotonic()
+time.sleep(0.2)
+pathlib.Path(sys.argv[1]).write_text(f"{began} {time.monotonic()}")
+"""
+
+
+def _most_at_once(spans: list[tuple[float, float]]) -> int:
+    return max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans)
+
+
+def _inversions(begins: list[float]) -> int:
+    return sum(later < earlier for earlier, later in zip(begins, begins[1:], strict=False))
+
+
+async def _race(road: Road, folder: Path, limit: int, runs: int) -> list[tuple[float, float]]:
+    """Submit runs one after another, then let eight agents race for them; when each ran, in the order of submission."""
+    queue = await road.queue("process", limit=limit)
+    script = folder / "timed.py"
+    script.write_text(_TIMED)
+    job = road.job(f'exec {sys.executable} {script} "$1"')
+    spans = [folder / f"span-{number}" for number in range(runs)]
+    submitted = [await road.submit(job, queue, args=[str(span)]) for span in spans]
+    for _ in range(_AGENTS):
+        road.agent("-q", queue)
+    for run in submitted:
+        assert (await road.end(run)).state is RunState.COMPLETED
+    times = [span.read_text().split() for span in spans]
+    return [(float(began), float(ended)) for began, ended in times]
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_queue_limit_is_never_exceeded(road: Road, tmp_path: Path, limit: int) -> None:
+    """Eight agents start no more than the limit at once; one after another they start in the order of submission."""
+    spans = await _race(road, tmp_path, limit, runs=8 * limit)
+    assert _most_at_once(spans) <= limit
+    if limit == 1:
+        assert _inversions([began for began, _ in spans]) == 0
+
+
+async def test_an_agents_own_limit_is_never_exceeded(road: Road, tmp_path: Path) -> None:
+    """`--max-jobs 1` of one agent holds over its two queues together."""
+    queues = [await road.queue("process"), await road.queue("process")]
+    script = tmp_path / "timed.py"
+    script.write_text(_TIMED)
+    job = road.job(f'exec {sys.executable} {script} "$1"')
+    spans = [tmp_path / f"span-{number}" for number in range(6)]
+    runs = [await road.submit(job, queues[place % 2], args=[str(span)]) for place, span in enumerate(spans)]
+    road.agent("-q", queues[0], "-q", queues[1], "--max-jobs", "1")
+    for run in runs:
+        await road.end(run)
+    assert _most_at_once([(float(a), float(b)) for a, b in (span.read_text().split() for span in spans)]) == 1
+
+
+@pytest.mark.parametrize("clock", ["-1 hour", "+1 hour"])
+async def test_a_submitters_clock_moves_no_run_in_line(road: Road, tmp_path: Path, clock: str) -> None:
+    """Of three runs, the second submitted by a machine whose clock is wrong, the first starts first."""
+    if shutil.which("faketime") is None:
+        missing("faketime")
+    queue, order = await road.queue("process", limit=1), tmp_path / "order"
+    job = road.job(f'echo "$1" >> {order}')
+    first = await road.submit(job, queue, args=["first"])
+    command = ["submit", job.reference, "-q", queue, "--arg", "second", "--json"]
+    process = await asyncio.create_subprocess_exec(
+        *("faketime", "-f", clock.replace(" hour", "h"), sys.executable, "-m", "launch_jobs", *command),
+        cwd=road.home,
+        env=environment(road, FAKETIME_DONT_FAKE_MONOTONIC="1"),
+    )
+    assert await process.wait() == 0
+    third = await road.submit(job, queue, args=["third"])
+    road.agent("-q", queue)
+    await road.end(first)
+    await road.end(third)
+    assert order.read_text().split() == ["first", "second", "third"]
