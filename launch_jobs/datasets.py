@@ -108,8 +108,6 @@ def fetch_datasets(
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True, mode=0o700)
     for dataset in datasets:
-        if is_cancelled():
-            return
         (into / dataset.name).mkdir()
         if isinstance(dataset, CarriedDataset):
             _fetch_carried(store, dataset, into / dataset.name, is_cancelled)

@@ -245,6 +245,12 @@ async def clean(context: LaunchContext, place: Place, spec: RunSpec) -> None:
         await asyncio.to_thread(shutil.rmtree, spec.source, ignore_errors=True)
 
 
+def lost_outcome(run: str, attempt: int, place: str) -> Outcome:
+    """The outcome of an attempt of which nothing is left at its place."""
+    message, now = _message(Reason.INFRASTRUCTURE, None, ""), datetime.now(UTC).isoformat()
+    return Outcome(run=run, attempt=attempt, place=place, reason=Reason.INFRASTRUCTURE, message=message, ended=now)
+
+
 async def end_cancelled(store: JobStore, target: Target, place: Place, *, run: str, attempt: int) -> Outcome:
     """End an attempt that nobody follows any more, and record that it was cancelled."""
     await target.stop(place, _CANCEL_GRACE_SECONDS)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch_jobs.build import Builder, BuildPlan
+from launch_jobs.build.accelerator import accelerator_notes
 from launch_jobs.build.options import build_options
 from launch_jobs.build.plan import base_reference, plan, platform_of
 from launch_jobs.build.resolution import Resolution, Resolver, is_foreign, kept_resolution
@@ -117,9 +118,9 @@ async def plan_image(
 
 
 async def _for_platform(environment: Environment, platform: str, settings: LaunchSettings) -> Resolution:
-    """A job's environment, resolved again if it was captured on another platform."""
+    """A job's environment, resolved again if it was captured on another platform, and what is to be said of it."""
     if not is_foreign(environment, platform):
-        return Resolution(environment=environment)
+        return Resolution(environment=environment, changes=accelerator_notes(environment))
     from launch_jobs.build.venv import uv_command, uv_environment
 
     resolver = Resolver(uv_command(), uv_environment(os.environ, settings), settings.package_index)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from launch_jobs.arguments import complete_parameters, render_arguments
 from launch_jobs.build.requirements import source_paths
+from launch_jobs.config_files.rendering import changed_files
 from launch_jobs.context import LaunchContext
 from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, find_datasets
 from launch_jobs.docker_access import with_registry
@@ -166,6 +167,7 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
         parameters=overrides.parameters,
         collect=resolved.written,
         datasets=tuple(_staged(context, configuration, dataset) for dataset in resolved.datasets),
+        files=changed_files(job.inputs, overrides.parameters),
     )
     if isinstance(configuration, DockerConfiguration):
         return render_docker(attempt, configuration)

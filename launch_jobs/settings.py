@@ -63,6 +63,11 @@ class LaunchSettings(BaseSettings):
         default=500_000_000, ge=1, description="Most bytes of source that one job carries; a single file: a fifth."
     )
     max_jobs: int | None = Field(default=None, ge=1, description="Most runs at once on one agent of this machine.")
+    adopt_grace_s: float = Field(
+        default=120,
+        ge=0,
+        description="Seconds for which another home's agent was seen offline before its runs are taken over.",
+    )
     allow_process: bool = Field(default=False, description="Serve process queues of a server that is not on loopback.")
     port: int = Field(default=4200, ge=0, le=65535, description="Port of the embedded server; 0 takes a free one.")
 

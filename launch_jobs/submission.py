@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue
 from launch_jobs.arguments import complete_parameters, parse_parameter_text
 from launch_jobs.capture.secret_given import check_given
 from launch_jobs.client import at_once, connect, create_run
+from launch_jobs.config_files.rendering import ChangedFile, changed_files
 from launch_jobs.datasets import find_datasets
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen, Inputs, JobVersion, JsonObject, Overrides
@@ -49,6 +50,7 @@ class Request(Frozen):
     job: str = Field(description="`name@sha256:…`")
     job_label: str
     body: JsonObject = Field(description="Body of the create-flow-run call.")
+    files: tuple[ChangedFile, ...] = Field(default=(), description="Config files that the run gets its own copy of.")
 
 
 async def submit(submission: Submission, store: JobStore) -> FlowRun:
@@ -86,7 +88,9 @@ async def _prepare(
     await asyncio.to_thread(find_datasets, store, overrides.datasets, version)
     check_variables(cast("JsonObject", queue.base_job_template), submission.variables)
     body = render_body(submission, version, overrides, queue.name)
-    return version, captured, Request(queue=queue.name, job=version.reference, job_label=version.label, body=body)
+    files = changed_files(version.job.inputs, overrides.parameters)
+    request = Request(queue=queue.name, job=version.reference, job_label=version.label, body=body, files=files)
+    return version, captured, request
 
 
 async def _queue_of(client: PrefectClient, submission: Submission, version: JobVersion) -> WorkPool:

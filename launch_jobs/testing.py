@@ -111,6 +111,7 @@ class MemoryProcess:
         spec: what was asked for.
         files: its outputs, by path in the output folder; it fills them.
         datasets: the files of its datasets, by absolute path.
+        placed: its own config files, by path in the source tree.
         stopping: set when it is politely asked to end.
     """
 
@@ -118,6 +119,7 @@ class MemoryProcess:
         self.spec = spec
         self.files: dict[str, bytes] = {}
         self.datasets = dict(_dataset_files(spec))
+        self.placed = {file.path: file.after.encode() for file in spec.files}
         self.stopping = asyncio.Event()
         self.log = b""
         self.started = datetime.now(UTC).isoformat()

@@ -7,6 +7,7 @@ and built in the image like on the capturing machine.
 from __future__ import annotations
 
 import asyncio
+import json
 import platform as machine
 import re
 import sys
@@ -20,13 +21,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import Field, ValidationError
 
+from launch_jobs.build.accelerator import accelerator_notes, is_accelerators
 from launch_jobs.build.command import run
 from launch_jobs.build.requirements import check_url, python_version
 from launch_jobs.errors import BadInput, BuildError
 from launch_jobs.job import Distribution, Environment, Frozen
 from launch_jobs.names import digest_of
 
-RESOLVER = 1
+RESOLVER = 2
 """Raised whenever the same environment shall be resolved otherwise."""
 
 _PLATFORMS = {
@@ -43,8 +45,9 @@ _PLATFORMS = {
 _PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
 
 _LINE = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==(\S+)")
-_VIA = re.compile(r"# via (?:-r \S+, )?[A-Za-z0-9]")
-"""What another package wants; a line of our own file begins with `-r`."""
+_ROOTS = "launch-roots"
+_VIA = re.compile(rf"# via (?:{_ROOTS} \([^)]*\), )?(?!{_ROOTS} )[A-Za-z0-9]")
+"""What another package wants, not only our own file."""
 
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
@@ -155,7 +158,9 @@ class _Work:
         sources = set(await self._absent([pins[name] for name in absent], self.captured))
         absent -= sources
         required = await self._required([one for one in pins.values() if one.name not in sources])
-        roots = [one for one in pins.values() if one.name not in required and one.name not in sources]
+        # uv binds what is asked for itself to an index, and nothing that another package wants.
+        roots = [one for one in pins.values() if one.name not in required or is_accelerators(one.index)]
+        roots = [one for one in roots if one.name not in sources]
         wanted = [_wish(one) for one in roots if one.name not in absent]
         wanted += [wish for one in roots if one.name in absent if (wish := await self._other(one))]
         constraints = [f"{one.name}=={one.version}" for one in pins.values() if one.name not in absent | sources]
@@ -202,8 +207,8 @@ class _Work:
         dependencies: bool = True,
     ) -> list[Distribution] | None:
         """What uv finds; None: nothing that fits together."""
-        given, limits, output = (self.folder / name for name in ("in.txt", "constraints.txt", "out.txt"))
-        given.write_text("".join(f"{line}\n" for line in wanted))
+        given, limits, output = (self.folder / name for name in ("pyproject.toml", "constraints.txt", "out.txt"))
+        given.write_text(self._project(list(wanted)))
         limits.write_text("".join(f"{line}\n" for line in constraints))
         output.unlink(missing_ok=True)
         # Our own interpreter: uv would start every Python of this machine to find a nearer one, and needs none.
@@ -219,12 +224,29 @@ class _Work:
             return None
         return list(_parsed(output.read_text()))
 
+    def _project(self, wanted: list[str]) -> str:
+        """What is asked for. An accelerator's index gives its own builds only, not the old copies beside them."""
+        pins = {_wish(one): one for one in self.environment.distributions if is_accelerators(one.index)}
+        pins |= {f"{one.name}=={one.version}": one for one in pins.values()}
+        bound = [] if self.resolver.package_index else [pins[line] for line in wanted if line in pins]
+        urls = sorted({check_url("package index", one.index) for one in bound if one.index})
+        lines = [f'[project]\nname = "{_ROOTS}"\nversion = "0"\ndependencies = {json.dumps(wanted)}']
+        for number, url in enumerate(urls):
+            lines.append(f'[[tool.uv.index]]\nname = "index{number}"\nurl = {json.dumps(url)}\nexplicit = true')
+        sources = [f'{one.name} = {{ index = "index{urls.index(one.index)}" }}' for one in bound if one.index]
+        return "\n".join([*lines, "[tool.uv.sources]", *sources, ""])
+
     def _indexes(self) -> list[str]:
+        """The other indexes, before the default one. A name that one of them has is looked for nowhere else.
+
+        Or a stranger's package of the same name, on the public index, could stand in for a private one.
+        """
         if self.resolver.package_index:
             return ["--default-index", check_url("package index", self.resolver.package_index)]
         urls = sorted({one.index for one in self.environment.distributions if one.index})
-        named = [word for url in urls for word in ("--index", check_url("package index", url))]
-        return [*named, "--index-strategy", "unsafe-first-match"] if named else []
+        named = [url for url in urls if not is_accelerators(url)]
+        words = [word for url in named for word in ("--index", check_url("package index", url))]
+        return [*words, "--index-strategy", "first-index"]
 
 
 def _wish(one: Distribution) -> str:
@@ -267,3 +289,4 @@ def _changes(before: Environment, after: Environment) -> Iterable[str]:
         yield f"Changed: {name} {old[name]} → {new[name]}."
     for name in sorted(new.keys() - old.keys()):
         yield f"Added: {name} {new[name]} (needed on {after.platform})."
+    yield from accelerator_notes(after)

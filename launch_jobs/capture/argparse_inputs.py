@@ -37,7 +37,8 @@ def take_argparse(parser: SeenParser) -> Taken:
     levels = levels_of(parser)
     inputs = inputs_of(*levels)
     parsed = parse_again(levels, parser.args)
-    if parsed.rest and any(option.flag is None for option in inputs.options):
+    places = any(option.flag is None for option in inputs.options)
+    if places and any(not word.startswith("-") for word in parsed.rest):  # it would be taken for one of them
         raise WholeError("the parser left some positional arguments")
     return proven(inputs, parsed, lambda words: parse_again(levels, [*parsed.rest, *words]))
 

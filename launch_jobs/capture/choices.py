@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -35,6 +35,7 @@ class Choices(TypedDict, total=False):
         schema: JSON schema of the parameters, which reach the program as LAUNCH_PARAMETERS.
         secret_files: paths that may hold secrets, relative to here or to the source root; each is noted.
         notebook_magics: cells of a notebook with magics run under IPython, and are not refused.
+        datasets: the job's, by name (see `declare_datasets`); their paths are relative to here.
     """
 
     python: str | None
@@ -44,6 +45,7 @@ class Choices(TypedDict, total=False):
     schema: JsonObject | None
     secret_files: Sequence[str]
     notebook_magics: bool
+    datasets: Mapping[str, str]
 
 
 def check_choices(choices: Choices) -> None:

@@ -83,7 +83,7 @@ def snapshot_code(
             seen, notes = _look(root, frozenset(without), Meter(limits, root))
             notes = (*notes, *check_secrets(root, seen, limits.secret_files))
             archive = _pack(root, seen, Path(folder.name) / "source.tar")
-            check_unchanged(root, {one.entry.path: one.stamp for one in seen if not one.elsewhere})
+            check_unchanged(root, {one.path: one.stamp for one in seen if not one.elsewhere})
             origin = Origin(archive=store.put_blob(archive), notes=notes)
             return _snapshot(root, seen, origin, _ArchiveContent(folder, tarfile.open(archive)))
         except FileChangedError as error:
@@ -164,7 +164,7 @@ def _look(root: Path, without: frozenset[str], meter: Meter) -> tuple[list[SeenF
         if one := see(root, path, elsewhere=file):
             meter.add(path, one.size)
             seen.append(one)
-    return sorted(seen, key=lambda one: one.entry.path), tuple(sorted(notes))
+    return sorted(seen, key=lambda one: one.path), tuple(sorted(notes))
 
 
 def _stamp(root: Path, path: str) -> Stamp | None:
@@ -181,7 +181,7 @@ def _see(root: Path, path: str) -> SeenFile:
     one = see(root, path)
     if one is None:
         raise FileChangedError(path)
-    if one.entry.mode == "link":
+    if one.mode == "link":
         check_link(root, path)
     return one
 
@@ -194,11 +194,11 @@ def _pack(root: Path, seen: list[SeenFile], archive: Path) -> Path:
             content.truncate()
             copy_seen(root, one, content)
             content.seek(0)
-            info = tarfile.TarInfo(one.entry.path)
-            if one.entry.mode == "link":
+            info = tarfile.TarInfo(one.path)
+            if one.mode == "link":
                 info.type, info.linkname, info.mode = tarfile.SYMTYPE, os.fsdecode(content.read()), 0o777
             else:
-                info.size, info.mode = one.size, 0o755 if one.entry.mode == "755" else 0o644
+                info.size, info.mode = one.size, 0o755 if one.mode == "755" else 0o644
             tar.addfile(info, content)
     return archive
 

@@ -116,7 +116,7 @@ def _local(name: str, text: str, here: Path, root: Path, store: JobStore) -> tup
     path = _absolute(text, here)
     if not path.is_file() and not path.is_dir():
         raise NotFound(f"dataset {name!r}: there is no file or folder {str(path)!r}", do="Mend the path")
-    expected = _expected(path, root)
+    expected = _expected(text, path, root)
     if expected in {".", "/"} or any(PurePosixPath(expected).is_relative_to(one) for one in _NO_DATA):
         raise BadInput(f"dataset {name!r}: a program can be given nothing at {str(path)!r}", do="Name the data in it")
     with tempfile.TemporaryDirectory(prefix="launch-jobs-dataset-") as folder:
@@ -127,12 +127,13 @@ def _local(name: str, text: str, here: Path, root: Path, store: JobStore) -> tup
     return dataset, DatasetOrigin(declared=text, blob=blob, files=packed.files, size=packed.size)
 
 
-def _expected(path: Path, root: Path) -> str:
-    """Where the program expects it: relative to the source root, or, if it is not in there, as it is."""
+def _expected(text: str, path: Path, root: Path) -> str:
+    """Where the program expects it: relative to the source root; else as it was typed, if that does not lead up."""
     for one in (path, path.parent.resolve() / path.name):
         if one.is_relative_to(root):
             return one.relative_to(root).as_posix()
-    return path.as_posix()
+    typed = os.path.normpath(text)
+    return path.as_posix() if typed.startswith(("/", "~", "..")) else typed
 
 
 def _outputs(name: str, text: str, store: JobStore) -> tuple[Dataset, DatasetOrigin]:

@@ -42,14 +42,14 @@ _NO_CONFIGURATION = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
 }
-# What git says is read here, so it says it in English.
 _QUIET = {
-    "LC_ALL": "C",
+    "LC_ALL": "C",  # we read what git says
     "LANGUAGE": "C",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
-} | {"GIT_GRAFT_FILE": os.devnull}
+    "GIT_GRAFT_FILE": os.devnull,
+}
 # ssh asks on the terminal by itself; sent to a program that says no, a missing key fails instead of waiting for ever.
 _NO_QUESTIONS = {"SSH_ASKPASS_REQUIRE": "force"}
 

@@ -19,13 +19,13 @@ def carried_files(repository: Repository, commit: str, looked: Looked) -> list[S
     holds and a later one took away again is judged by `secret_history`.
     """
     changed = looked.changed
-    known = {one.entry.path for one in changed}
+    known = {one.path for one in changed}
     shared = bool(repository.git.run("for-each-ref", "--count=1", "--format=x", "refs/remotes"))
     touched = _unpushed(repository, commit, looked) if shared else looked.seen
     unpushed = [one for path, one in touched.items() if path not in known]
     if unpushed and (not shared or len(unpushed) > MANY):
         looked.notes.append(f"{len(unpushed)} committed files that are on no remote were not searched for secrets.")
-        unpushed = [one for one in unpushed if denied_kind(one.entry.path)]
+        unpushed = [one for one in unpushed if denied_kind(one.path)]
     return [*changed, *unpushed]
 
 

@@ -10,7 +10,8 @@ from launch_jobs.capture.git import Git, GitFailedError, scratch, write_files, w
 from launch_jobs.capture.git_checkout import FolderContent
 from launch_jobs.capture.git_remote import clean_url, fetch_ref
 from launch_jobs.capture.remote_way import allowed_remote
-from launch_jobs.capture.tree import Blobs, Snapshot, scan_tree
+from launch_jobs.capture.secrets import check_secrets
+from launch_jobs.capture.tree import Blobs, Snapshot, scan_tree, see
 from launch_jobs.errors import CaptureError
 from launch_jobs.job import GitSource, Origin, tree_digest
 
@@ -36,7 +37,7 @@ def snapshot_commit(where: Path | str, ref: str, store: Blobs, patch: Path | Non
     Raises:
         CaptureError: there is no such commit, the patch does not fit it, or the tree cannot be carried.
         Unavailable: the remote does not answer, or has no such ref.
-        Refused: the remote is of a kind that we do not fetch from.
+        Refused: the remote is of a kind that we do not fetch from, or what the patch changes holds a secret.
     """
     if isinstance(where, str):
         allowed_remote(where)
@@ -63,10 +64,11 @@ def _snapshot(
     tree = there / "tree"
     tree.mkdir()
     _fill(private, (commit, patch), where, tree)
+    notes = _judged(private, commit, tree) if patch else []
     entries = scan_tree(tree)
     return Snapshot(
         source=GitSource(commit=commit, tree=tree_digest(list(entries))),
-        origin=_origin(where, patch, tree, store),
+        origin=_origin(where, patch, tree, store).model_copy(update={"notes": tuple(notes)}),
         root=tree,
         files=entries,
         content=FolderContent(folder, tree),
@@ -107,6 +109,12 @@ def _fill(private: Git, what: tuple[str, Path | None], where: Path | str, tree: 
         write_files(private, tree)
     except GitFailedError as error:
         raise CaptureError(f"commit {commit} of {shown} cannot be written: {error}") from error
+
+
+def _judged(private: Git, commit: str, tree: Path) -> list[str]:
+    """Notes on the files that a patch changed, as they are with it: nobody else has them."""
+    changed = private.paths("diff-index", "-z", "--cached", "--name-only", "--no-renames", "--diff-filter=d", commit)
+    return check_secrets(tree, [one for path in changed if (one := see(tree, path))])
 
 
 def _origin(where: Path | str, patch: Path | None, tree: Path, store: Blobs) -> Origin:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from launch_jobs.capture.git import Git, GitFailedError, Repository
 from launch_jobs.capture.git_remote import clean_url
+from launch_jobs.capture.git_vouched import Vouched, commit_files, vouched_files
 from launch_jobs.capture.ignore import IgnoreRules, is_compiled_module
 from launch_jobs.capture.limits import Meter
 from launch_jobs.capture.mounts import kernel_mounts, mount_notes
@@ -44,7 +45,7 @@ class Looked:
     """A work tree as we saw it.
 
     Attributes:
-        seen: every file, by path.
+        seen: every file, by path; some without digest yet.
         stamps: the state of every path that git knows or would add, None for what is not there.
         base: the commit's files: path → (mode, object id).
         notes: what is particular about the work tree.
@@ -67,7 +68,7 @@ class Looked:
 
     def differs(self, one: SeenFile) -> bool:
         """Whether a file is not as in the commit."""
-        return self.base.get(one.entry.path) != (git_mode(one), one.object_id)
+        return self.base.get(one.path) != (git_mode(one), one.object_id)
 
 
 @dataclass(slots=True)
@@ -78,17 +79,20 @@ class _Listed:
     untracked: set[str] = field(default_factory=set[str])
     unwatched: set[str] = field(default_factory=set[str])
     sparse: set[str] = field(default_factory=set[str])
+    index: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     inner: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
 
 
 def git_mode(one: SeenFile) -> str:
     """A file's mode as git's index has it."""
-    return _MODES[one.entry.mode]
+    return _MODES[one.mode]
 
 
 def look(repository: Repository, commit: str, without: frozenset[str], meter: Meter) -> Looked:
-    """Read every file that git tracks or would add, however it is told to look at it.
+    """Look at every file that git tracks or would add, however it is told to look at it.
+
+    Those that git vouches for are not read yet (see `git_vouched`).
 
     Files of submodules and of inner repositories are files of this tree: they need no network and no access
     elsewhere, and are as they are here.
@@ -99,16 +103,18 @@ def look(repository: Repository, commit: str, without: frozenset[str], meter: Me
         GitFailedError: git cannot read the repository.
     """
     _check_finished(repository)
-    looked = Looked(base=_commit_files(repository.git, commit))
+    committed = commit_files(repository, commit)
+    looked = Looked(base=committed.names)
     listed = _listed(repository.root, repository.git, without)
     _take_instead(repository, listed, looked, meter)
     looked.notes.extend((*listed.notes, *_flag_notes(listed)))
     for path in sorted(listed.untracked - listed.tracked):
         _weigh(repository.root, path, meter)
     real = in_real_folder(repository.root)
+    vouched = vouched_files(repository, listed.index, committed)
     left_out: list[str] = []
     for path in sorted(listed.tracked | listed.untracked):
-        one = _see(repository, path, looked) if real(path) else None
+        one = _see(repository, path, looked, vouched) if real(path) else None
         if one:
             _check(repository.root, one, looked, meter)
         elif path in listed.sparse:
@@ -129,10 +135,12 @@ def _take_instead(repository: Repository, listed: _Listed, looked: Looked, meter
             meter.add(path, one.size)
 
 
-def _see(repository: Repository, path: str, looked: Looked) -> SeenFile | None:
+def _see(repository: Repository, path: str, looked: Looked, vouched: Vouched) -> SeenFile | None:
     """Look at one path, and remember what was there."""
     try:
-        one = see(repository.root, path, repository.object_format)
+        stamp = stamp_of(f"{repository.root}/{path}")
+        one = vouched.unread(path, stamp) if stamp else None
+        one = one or see(repository.root, path, repository.object_format)
     except SpecialFileError:
         looked.notes.append(f"{path!r} is a socket, pipe or device, which no job can hold: it is left out.")
         return None
@@ -146,13 +154,13 @@ def _check(root: Path, one: SeenFile, looked: Looked, meter: Meter) -> None:
     """Count what the commit does not hold; a link that leaves the tree is refused there, and noted in the commit."""
     changed = looked.differs(one)
     if changed:
-        meter.add(one.entry.path, one.size)
-    if one.entry.mode != "link":
+        meter.add(one.path, one.size)
+    if one.mode != "link":
         return
     if changed:
-        check_link(root, one.entry.path)
-    elif target := link_leaves(root, one.entry.path):
-        looked.notes.append(f"The committed link {one.entry.path!r} points outside, to {target!r}.")
+        check_link(root, one.path)
+    elif target := link_leaves(root, one.path):
+        looked.notes.append(f"The committed link {one.path!r} points outside, to {target!r}.")
 
 
 def _weigh(root: Path, path: str, meter: Meter) -> None:
@@ -169,15 +177,6 @@ def _check_finished(repository: Repository) -> None:
     for name, what in _UNFINISHED.items():
         if (git_dir / name).exists():
             raise CaptureError(f"a {what} is in progress in {repository.root}", do=f"Finish the {what}, or abort it")
-
-
-def _commit_files(git: Git, commit: str) -> dict[str, tuple[str, str]]:
-    files: dict[str, tuple[str, str]] = {}
-    for record in git.paths("ls-tree", "-r", "-z", "--full-tree", commit):
-        about, _, path = record.partition("\t")
-        mode, _, object_id = about.split(" ")
-        files[path] = (mode, object_id)
-    return files
 
 
 def _listed(root: Path, git: Git, without: frozenset[str]) -> _Listed:
@@ -227,7 +226,7 @@ def _list_tracked(root: Path, git: Git, prefix: str, listed: _Listed) -> None:
     """
     for record in git.paths("ls-files", "-z", "-v", "--stage"):
         about, _, name = record.partition("\t")
-        tag, mode, _, stage = about.split(" ")
+        tag, mode, object_id, stage = about.split(" ")
         path = prefix + name
         if stage != "0":
             raise CaptureError(f"{path!r} in {root} is in conflict", do="Finish the merge, or abort it")
@@ -235,6 +234,8 @@ def _list_tracked(root: Path, git: Git, prefix: str, listed: _Listed) -> None:
             listed.inner.append(path)
             continue
         listed.tracked.add(path)
+        if tag == "H" and not prefix:
+            listed.index[path] = (mode, object_id)
         if tag.upper() == "S":
             listed.sparse.add(path)
         if tag != "H" and (tag.islower() or (root / path).exists()):

@@ -48,7 +48,7 @@ def _filters(file: Path) -> list[str]:
 def _check_pointers(repository: Repository, looked: Looked) -> None:
     found: dict[str, str] = {}
     for path, one in looked.seen.items():
-        if one.entry.mode != "link" and one.size < _POINTER_BYTES and not one.elsewhere:
+        if one.mode != "link" and one.size < _POINTER_BYTES and not one.elsewhere:
             pointer = _POINTER.fullmatch((repository.root / path).read_bytes()) if one.size > 100 else None
             if pointer:
                 found[path] = f"{path!r} (sha256:{pointer[1].decode()}, {int(pointer[2]):,} bytes)"

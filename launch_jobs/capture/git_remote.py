@@ -94,18 +94,27 @@ def _shown(url: str) -> str:
     return clean_url(url, Path("/")) or f"{url.partition(':')[0]}:…"
 
 
+def check_bundle(repository: Repository, commit: str, remote: Remote | None) -> None:
+    """Refuse a commit that nobody could rebuild: its history is cut off (a shallow clone), and no remote has any of it.
+
+    Raises:
+        CaptureError: it is such a one.
+    """
+    if repository.shallow and not (remote and _tips(repository, remote.name)):
+        raise CaptureError(
+            f"commit {commit} in {repository.root} is on no remote, and the clone is shallow",
+            do="Run git fetch --unshallow, or push the commit",
+        )
+
+
 def write_bundle(repository: Repository, scratch: Git, commit: str, remote: Remote | None) -> Path:
     """Bundle a commit with all history that the remote does not have (all of it when there is none); return the file.
 
     Raises:
         CaptureError: the history is cut off (a shallow clone), so that nobody could rebuild it.
     """
+    check_bundle(repository, commit, remote)
     known = _tips(repository, remote.name) if remote else []
-    if repository.shallow and not known:
-        raise CaptureError(
-            f"commit {commit} in {repository.root} is on no remote, and the clone is shallow",
-            do="Run git fetch --unshallow, or push the commit",
-        )
     bundle = scratch.folder / "commit.bundle"
     scratch.run("update-ref", COMMIT_REF, commit)
     wanted = "\n".join([COMMIT_REF, *(f"^{tip}" for tip in known)]) + "\n"

@@ -18,7 +18,9 @@ from launch_jobs.capture.git_carried import carried_files
 from launch_jobs.capture.git_files import Looked, git_mode, look
 from launch_jobs.capture.git_filters import note_filters
 from launch_jobs.capture.git_proof import rebuild_git
-from launch_jobs.capture.git_remote import Remote, choose_remote, remote_notes, write_bundle
+from launch_jobs.capture.git_remote import Remote, check_bundle, choose_remote, remote_notes, write_bundle
+from launch_jobs.capture.git_vouched import read_rest
+from launch_jobs.capture.held import HeldSource
 from launch_jobs.capture.limits import Limits, Meter
 from launch_jobs.capture.secret_history import check_history
 from launch_jobs.capture.secrets import check_secrets
@@ -52,10 +54,10 @@ class _GitContent:
         self.folder.cleanup()
 
 
-def snapshot_git(
+def hold_git(
     repository: Repository, commit: str, store: Blobs, *, without: Collection[str] = (), limits: Limits
-) -> Snapshot:
-    """Capture a work tree; bundle and patch are in the store afterwards.
+) -> HeldSource:
+    """Hold a work tree; when it is finished, bundle and patch are in the store.
 
     Args:
         repository: the user's; only read.
@@ -72,7 +74,7 @@ def snapshot_git(
     for _ in range(2):
         folder = tempfile.TemporaryDirectory(prefix="launch-jobs-source-")
         try:
-            return _snapshot(repository, commit, store, _Options(folder, frozenset(without), limits))
+            return _hold(_Asked(repository, commit, store, frozenset(without), limits), folder)
         except FileChangedError as error:
             folder.cleanup()
             first = error
@@ -85,50 +87,98 @@ def snapshot_git(
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
-    folder: tempfile.TemporaryDirectory[str]
+class _Asked:
+    """What `hold_git` is asked for."""
+
+    repository: Repository
+    commit: str
+    store: Blobs
     without: frozenset[str]
     limits: Limits
 
 
-def _snapshot(repository: Repository, commit: str, store: Blobs, options: _Options) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is known of a work tree once everything is safe that a program could overwrite."""
+
+    asked: _Asked
+    folder: tempfile.TemporaryDirectory[str]
+    private: Git
+    looked: Looked
+    remote: Remote | None
+
+
+def _hold(asked: _Asked, folder: tempfile.TemporaryDirectory[str]) -> HeldSource:
+    repository = asked.repository
     private = scratch(
-        Path(options.folder.name), repository.object_format, objects=repository.objects, shallow=repository.shallow
+        Path(folder.name), repository.object_format, objects=repository.objects, shallow=repository.shallow
     )
     try:
-        looked = look(repository, commit, options.without, Meter(options.limits, repository.root))
+        looked = look(repository, asked.commit, asked.without, Meter(asked.limits, repository.root))
         note_filters(repository, looked)
         looked.notes.extend(
-            check_secrets(repository.root, carried_files(repository, commit, looked), options.limits.secret_files)
+            check_secrets(repository.root, carried_files(repository, asked.commit, looked), asked.limits.secret_files)
         )
-        remote = choose_remote(repository, commit)
-        if not (remote and remote.has_commit):
-            present = (one.object_id for one in looked.seen.values())
-            looked.notes.extend(check_history(repository, commit, present, options.limits.secret_files))
-        patch = _patch(repository, commit, looked, private)
+        held = _Held(asked, folder, private, looked, choose_remote(repository, asked.commit))
+        looked.notes.extend(_check_history(held))
+        _add_contents(repository.root, looked.changed, private)
     except GitFailedError as error:
         raise CaptureError(f"git cannot capture {repository.root}: {error}") from error
     check_unchanged(repository.root, looked.stamps)
+    return HeldSource(repository.root, frozenset(looked.seen), lambda: _finish(held), folder.cleanup)
+
+
+def _check_history(held: _Held) -> list[str]:
+    """Judge what commits bring that travel with the job."""
+    if held.remote and held.remote.has_commit:
+        return []
+    if held.asked.repository.shallow:
+        check_bundle(held.asked.repository, held.asked.commit, held.remote)
+    present = (one.object_id for one in held.looked.seen.values())
+    return check_history(held.asked.repository, held.asked.commit, present, held.asked.limits.secret_files)
+
+
+def _finish(held: _Held) -> Snapshot:
+    """The snapshot of what was held, with all that was left for later."""
+    repository, looked = held.asked.repository, held.looked
+    try:
+        _read_rest(held)
+        patch = _patch(repository, held.asked.commit, looked, held.private)
+    except GitFailedError as error:
+        raise CaptureError(f"git cannot capture {repository.root}: {error}") from error
     entries = sorted((one.entry for one in looked.seen.values()), key=lambda entry: entry.path)
-    origin, notes = _origin(repository, commit, remote, private, store)
+    origin, notes = _origin(held)
+    stored = held.asked.store.put_blob(patch) if patch else None
     return Snapshot(
-        source=GitSource(commit=commit, tree=tree_digest(entries)),
-        origin=origin.model_copy(
-            update={"patch": store.put_blob(patch) if patch else None, "notes": (*notes, *looked.notes)}
-        ),
+        source=GitSource(commit=held.asked.commit, tree=tree_digest(entries)),
+        origin=origin.model_copy(update={"patch": stored, "notes": (*notes, *looked.notes)}),
         root=repository.root,
         files=tuple(entries),
         content=_GitContent(
-            options.folder, private, repository, {path: one.object_id for path, one in looked.seen.items()}
+            held.folder, held.private, repository, {path: one.object_id for path, one in looked.seen.items()}
         ),
     )
+
+
+def _read_rest(held: _Held) -> None:
+    """Read what git vouched for; where its word was wrong, the file is a changed one as well."""
+    root, looked, limits = held.asked.repository.root, held.looked, held.asked.limits
+    before = {one.path for one in looked.changed}
+    read_rest(held.asked.repository, looked.seen)
+    late = [one for one in looked.changed if one.path not in before]
+    if not late:
+        return
+    looked.notes.extend(check_secrets(root, late, limits.secret_files))
+    try:
+        _add_contents(root, late, held.private)
+    except FileChangedError as error:
+        raise CaptureError(f"{str(root / str(error))!r} keeps changing while it is captured") from error
 
 
 def _patch(repository: Repository, commit: str, looked: Looked, private: Git) -> Path | None:
     """Write the patch from the commit to the work tree; None for no change. The proof of the capture tries it."""
     if not looked.changed and not looked.gone:
         return None
-    _add_contents(repository.root, looked.changed, private)
     private.run("read-tree", commit)
     private.run("update-index", "-z", "--index-info", stdin=_index_changes(looked))
     # Asking for each object of the commit, as git does by itself, takes longer than all the rest.
@@ -147,6 +197,8 @@ def _patch(repository: Repository, commit: str, looked: Looked, private: Git) ->
 
 def _add_contents(root: Path, changed: list[SeenFile], private: Git) -> None:
     """Put the content of changed files, as it was seen, into the scratch repository, all in one pack."""
+    if not changed:
+        return
     with tempfile.TemporaryFile(dir=private.folder) as stream:
         for one in changed:
             stream.write(b"blob\ndata %d\n" % one.size)
@@ -159,17 +211,17 @@ def _add_contents(root: Path, changed: list[SeenFile], private: Git) -> None:
 def _index_changes(looked: Looked) -> bytes:
     """What `git update-index --index-info` needs to turn the commit into the work tree; deletions first."""
     removed = [f"0 {'0' * len(looked.base[path][1])}\t{path}\0" for path in looked.gone]
-    added = [f"{git_mode(one)} {one.object_id}\t{one.entry.path}\0" for one in looked.changed]
+    added = [f"{git_mode(one)} {one.object_id}\t{one.path}\0" for one in looked.changed]
     return os.fsencode("".join([*removed, *added]))
 
 
-def _origin(
-    repository: Repository, commit: str, remote: Remote | None, private: Git, store: Blobs
-) -> tuple[Origin, list[str]]:
+def _origin(held: _Held) -> tuple[Origin, list[str]]:
+    repository, commit, remote = held.asked.repository, held.asked.commit, held.remote
     url, notes = (remote.url, remote_notes(repository, remote)) if remote else (None, [])
     if remote and remote.has_commit:
         return Origin(remote=url), notes
-    return Origin(remote=url, bundle=store.put_blob(write_bundle(repository, private, commit, remote))), notes
+    bundle = write_bundle(repository, held.private, commit, remote)
+    return Origin(remote=url, bundle=held.asked.store.put_blob(bundle)), notes
 
 
 def _working_bytes(file: Path, entry: TreeEntry) -> bytes | None:

@@ -33,6 +33,7 @@ class Asked:
     """A command, understood; of a notebook, as the script that it becomes.
 
     Attributes:
+        typed: as the user typed it.
         program: as the job has it.
         name: the default name of its job.
         directory: where it runs, absolute.
@@ -43,6 +44,7 @@ class Asked:
         parameters: what the cell tagged `parameters` sets.
     """
 
+    typed: tuple[str, ...]
     program: Program
     name: str
     directory: Path
@@ -88,14 +90,15 @@ def asked_for(
     if not is_notebook(command):
         program = find_program(command, directory)
         _check_interpreter(program)
-        yield Asked(program, program.name, directory, directory, program.argv)
+        yield Asked(program.argv, program, program.name, directory, directory, program.argv)
         return
     file = (directory / command[0]).resolve()
     notebook = read_notebook(file)
     script = script_of(file.name, notebook.cells, magics=magics)
     with tempfile.TemporaryDirectory(prefix="launch-notebook-") as folder:
         asked = _asked(file, notebook, script, _start(command, Path(folder), file, python or _python()))
-        yield replace(asked, folder=directory if file.is_relative_to(directory) else file.parent)
+        folder_asked = directory if file.is_relative_to(directory) else file.parent
+        yield replace(asked, typed=tuple(command), folder=folder_asked)
 
 
 def _start(command: Sequence[str], folder: Path, file: Path, python: str) -> tuple[str, ...]:
@@ -119,6 +122,7 @@ def _asked(file: Path, notebook: Notebook, script: Script, argv: tuple[str, ...]
         _need_ipython(argv[0])
     notes = (_source_note(file, notebook), notebook.order_note, *script.notes)
     return Asked(
+        argv,
         program,
         slug(file.stem),
         file.parent,

@@ -24,11 +24,13 @@ class Ended:
         pid: its process id.
         exit_code: as a shell would say it: 128+n for signal n.
         note: what is not known of its end, in plain words.
+        before_s: seconds that it had run when we were told.
     """
 
     pid: int
     exit_code: int
     note: str = ""
+    before_s: float = 0.0
 
 
 def run_program(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Ended:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from launch_jobs.capture.secrets import secrets_in
-from launch_jobs.errors import Refused
 from pydantic import JsonValue
 
+from launch_jobs.capture.secrets import secrets_in
+from launch_jobs.errors import Refused
 from launch_jobs.job import JsonObject, Overrides
 
 
@@ -31,7 +31,7 @@ def check_given(overrides: Overrides, parameters: JsonObject) -> None:
         # With its name: some kinds are known only by what is written before them.
         if found := secrets_in(f"{name}={text}"):
             raise Refused(
-                f"{where} {name} holds a secret ({found[0].kind} {found[0].masked}), which the server would keep and show",
+                f"{where} {name} holds a secret ({found[0].kind} {found[0].masked}), which the server would keep",
                 do="Let the queue give it (`env` in its template, written by an operator), or let the program read it "
                 "where it runs",
             )

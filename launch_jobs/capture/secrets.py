@@ -58,8 +58,8 @@ def check_secrets(root: Path, seen: Iterable[SeenFile], allowed: Sequence[str] =
     judged = _Judged()
     left = TOTAL_BYTES
     for one in sorted(seen, key=lambda each: each.size):
-        path = one.entry.path
-        if one.entry.mode == "link" or not one.size:
+        path = one.path
+        if one.mode == "link" or not one.size:
             continue
         left -= one.size
         data = _read(Path(one.file(root))) if one.size <= LARGEST_BYTES and left >= 0 else None

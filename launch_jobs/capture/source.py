@@ -8,18 +8,31 @@ import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from launch_jobs.capture.held import HeldSource
 from launch_jobs.capture.limits import Limits
 from launch_jobs.capture.tree import Blobs, Snapshot, scan_tree
 from launch_jobs.errors import BadInput, CaptureError, StoreError
 from launch_jobs.job import CodeSource, GitSource, ImageSource, JobVersion, tree_digest
 from launch_jobs.settings import load_settings
 
-__all__ = ["Blobs", "Limits", "Snapshot", "checkout", "snapshot_source", "usual_limits"]
+__all__ = ["Blobs", "Limits", "Snapshot", "checkout", "hold_source", "snapshot_source", "usual_limits"]
 
 
 def snapshot_source(
     directory: Path, store: Blobs, *, without: Collection[str] = (), limits: Limits | None = None
 ) -> Snapshot:
+    """Capture the source a folder belongs to, at once; arguments and errors are those of `hold_source`."""
+    held = hold_source(directory, store, without=without, limits=limits)
+    try:
+        return held.finish()
+    except BaseException:
+        held.close()
+        raise
+
+
+def hold_source(
+    directory: Path, store: Blobs, *, without: Collection[str] = (), limits: Limits | None = None
+) -> HeldSource:
     """Capture the source a folder belongs to: its git work tree with every uncommitted change, else the folder.
 
     A repository without a commit, or one that ignores the folder, counts as no repository. Blobs are in the store
@@ -43,12 +56,12 @@ def snapshot_source(
     root = directory.resolve()
     limits = limits or usual_limits()
     if _may_be_repository(root):
-        snapshot = _snapshot_git(root, store, without, limits)
-        if snapshot:
-            return snapshot
+        held = _hold_git(root, store, without, limits)
+        if held:
+            return held
     from launch_jobs.capture.code import snapshot_code
 
-    return snapshot_code(root, store, without=without, limits=limits)
+    return HeldSource.whole(snapshot_code(root, store, without=without, limits=limits))
 
 
 def usual_limits(secret_files: Iterable[str] = ()) -> Limits:
@@ -95,15 +108,15 @@ def _write(version: JobVersion, source: GitSource | CodeSource, store: Blobs, tr
     checkout_git(version, store, tree)
 
 
-def _snapshot_git(root: Path, store: Blobs, without: Collection[str], limits: Limits) -> Snapshot | None:
+def _hold_git(root: Path, store: Blobs, without: Collection[str], limits: Limits) -> HeldSource | None:
     _need_git()
     from launch_jobs.capture.git import find_repository
-    from launch_jobs.capture.git_snapshot import snapshot_git
+    from launch_jobs.capture.git_snapshot import hold_git
 
     repository = find_repository(root)
     if repository is None or repository.commit is None or repository.ignores(root):
         return None
-    return snapshot_git(repository, repository.commit, store, without=without, limits=limits)
+    return hold_git(repository, repository.commit, store, without=without, limits=limits)
 
 
 def _may_be_repository(root: Path) -> bool:

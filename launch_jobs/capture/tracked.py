@@ -8,11 +8,13 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from launch_jobs.capture.config_inputs import ConfigFiles
+from launch_jobs.capture.datasets import Declared, declare_datasets
 from launch_jobs.capture.entrypoint import Located, entrypoint_of, locate
 from launch_jobs.capture.environment import Mode
 from launch_jobs.capture.host import this_host
@@ -59,13 +61,16 @@ class TrackedRun:
 class _Started:
     """What is known and fixed before the program starts."""
 
+    typed: tuple[str, ...]
     program: Program
     place: Located
     name: str
     mode: Mode
     snapshot: Snapshot
+    configs: ConfigFiles
     journals: Path
     time: datetime
+    declared: Declared
 
 
 class Allowed(TypedDict, total=False):
@@ -74,14 +79,18 @@ class Allowed(TypedDict, total=False):
     Attributes:
         secret_files: paths that may hold secrets, relative to here or to the source root; each is noted.
         start: instead of `run_program`, for a program that runs already.
+        datasets: the job's, by name (see `declare_datasets`).
         notebook_magics: cells of a notebook with magics run under IPython.
         python: interpreter of a notebook.
+        input_files: config files of which the values are parameters, relative to where the program runs.
     """
 
     secret_files: Sequence[str]
     start: Callable[[Sequence[str], Path, Mapping[str, str]], Ended]
+    datasets: Mapping[str, str]
     notebook_magics: bool
     python: str
+    input_files: Sequence[str]
 
 
 def run_tracked(
@@ -124,12 +133,16 @@ def _run(asked: Asked, name: str, environment: Mode, store: JobStore, allowed: A
     ):
         place = locate(asked.program, asked.directory, snapshot)
         noted = asked.noted(snapshot)
-        started = _Started(asked.program, place, name, environment, noted, Path(folder), datetime.now(UTC))
+        declared = declare_datasets(allowed.get("datasets", {}), asked.folder, snapshot.root, store)
+        configs = ConfigFiles.of(allowed.get("input_files", ()), place, snapshot)
+        known = (asked.typed, asked.program, place, name, environment, noted, configs, Path(folder))
+        started = _Started(*known, datetime.now(UTC), declared)
         keep_parameters(started.journals, asked.parameters)
         clock = time.monotonic()
-        start = allowed.get("start", run_program)
-        ended = start(asked.argv, asked.directory, _injected(os.environ, Path(folder), snapshot.root))
-        return _capture(started, ended, time.monotonic() - clock, store)
+        start, given = allowed.get("start", run_program), {**os.environ, **declared.env}
+        ended = start(asked.argv, asked.directory, _injected(given, Path(folder), snapshot.root))
+        started = replace(started, time=started.time - timedelta(seconds=ended.before_s))
+        return _capture(started, ended, time.monotonic() - clock + ended.before_s, store)
 
 
 def _injected(environment: Mapping[str, str], journals: Path, root: Path) -> dict[str, str]:
@@ -165,12 +178,13 @@ def _keep(
     installed = installed_of(seen, started.place, snapshot, started.mode, store)
     named = read_parameters(started.journals)
     taken = capture_inputs(started.program.argv, seen.parser)
-    captured = without_secrets(with_tracked(taken, named, started.journals))
+    captured = without_secrets(started.configs.added_to(with_tracked(taken, named, started.journals), seen))
     job = Job(
         source=snapshot.source,
         entrypoint=entrypoint_of(captured.argv, started.place),
         environment=installed.environment,
         inputs=captured.inputs,
+        datasets=started.declared.datasets,
     )
     source = {entry.path for entry in snapshot.files}
     written = [path for one in seen.observations for path in one.written]
@@ -178,7 +192,7 @@ def _keep(
     record = CaptureRecord(
         run=run,
         parameters=hide_secrets(captured.values),
-        argv=started.program.argv,
+        argv=started.typed,
         exit_code=ended.exit_code,
         started=started.time.isoformat(timespec="milliseconds"),
         duration_s=round(duration_s, 3),
@@ -191,7 +205,7 @@ def _keep(
         notes=(*_source_notes(started, seen), *installed.notes, *filter(None, (captured.note, ended.note))),
     )
     prove(snapshot, store)
-    version = store.add(started.name, job, snapshot.origin)
+    version = store.add(started.name, job, started.declared.added_to(snapshot.origin))
     store.add_record(version, record)
     remember_outputs(started.place.directory, started.name, snapshot.root, set(outputs) - source)
     return version, record

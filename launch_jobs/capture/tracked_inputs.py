@@ -36,7 +36,7 @@ class _Described(BaseModel):
 def keep_parameters(folder: Path, values: JsonObject) -> None:
     """Say before a run, in the place of its program, what parameters it has: `with_tracked` finds them."""
     if values:
-        described: JsonObject = {"names": sorted(values), "schema": None}
+        described = {"names": sorted(values), "schema": None}
         (folder / "0-0.schema").write_text(json.dumps(described), encoding="ascii")
         (folder / "0-0.json").write_text(json.dumps(values), encoding="ascii")
 

@@ -115,25 +115,34 @@ class FileChangedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """One file as it was when we read it.
+    """One file as it was when we looked at it.
 
     Attributes:
-        entry: path, mode and SHA-256.
+        path: relative to the tree's root.
+        mode: as git keeps it.
+        digest: of the content; empty while only git's word says what that is.
         size: bytes.
         stamp: to notice a later change.
         object_id: git's name of the content, empty when it was not asked for.
         elsewhere: the file that was read in the place of the one in the tree; empty: that one itself.
     """
 
-    entry: TreeEntry
+    path: str
+    mode: Mode
+    digest: str
     size: int
     stamp: Stamp
     object_id: str = ""
     elsewhere: str = ""
 
+    @property
+    def entry(self) -> TreeEntry:
+        """The file as part of a tree."""
+        return TreeEntry(path=self.path, mode=self.mode, digest=self.digest)
+
     def file(self, root: Path) -> str:
         """The file on disk that holds the content."""
-        return self.elsewhere or f"{root}/{self.entry.path}"
+        return self.elsewhere or f"{root}/{self.path}"
 
 
 def stamp_of(file: str) -> Stamp | None:
@@ -178,8 +187,8 @@ def see(root: Path, path: str, object_format: ObjectFormat | None = None, *, els
         content.update(chunk)
         if object_format:
             blob.update(chunk)
-    entry = TreeEntry(path=path, mode=_mode(stamp), digest="sha256:" + content.hexdigest())
-    return SeenFile(entry, size, stamp, blob.hexdigest() if object_format else "", elsewhere)
+    digest, object_id = "sha256:" + content.hexdigest(), blob.hexdigest() if object_format else ""
+    return SeenFile(path, mode_of(stamp), digest, size, stamp, object_id, elsewhere)
 
 
 def copy_seen(root: Path, seen: SeenFile, out: BinaryIO) -> None:
@@ -189,11 +198,11 @@ def copy_seen(root: Path, seen: SeenFile, out: BinaryIO) -> None:
         FileChangedError: it is not.
     """
     digest = hashlib.sha256()
-    for chunk in _chunks(seen.file(root), seen.entry.path, seen.stamp):
+    for chunk in _chunks(seen.file(root), seen.path, seen.stamp):
         digest.update(chunk)
         out.write(chunk)
-    if "sha256:" + digest.hexdigest() != seen.entry.digest:
-        raise FileChangedError(seen.entry.path)
+    if "sha256:" + digest.hexdigest() != seen.digest:
+        raise FileChangedError(seen.path)
 
 
 def check_unchanged(root: Path, stamps: Mapping[str, Stamp | None]) -> None:
@@ -287,7 +296,8 @@ def scan_tree(root: Path) -> tuple[TreeEntry, ...]:
     return tuple(sorted((one.entry for one in seen if one), key=lambda entry: entry.path))
 
 
-def _mode(stamp: Stamp) -> Mode:
+def mode_of(stamp: Stamp) -> Mode:
+    """A file's mode as git keeps it."""
     if stat.S_ISLNK(stamp[0]):
         return "link"
     return "755" if stamp[0] & stat.S_IXUSR else "644"

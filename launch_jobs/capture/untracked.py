@@ -10,6 +10,7 @@ from typing import Unpack
 
 from launch_jobs.capture.choices import Choices, check_choices, chosen, context_folder, inputs_by
 from launch_jobs.capture.code import snapshot_code
+from launch_jobs.capture.datasets import declare_datasets
 from launch_jobs.capture.entrypoint import entrypoint_of, locate
 from launch_jobs.capture.installed import installed_of
 from launch_jobs.capture.notebook_program import Asked, asked_for, is_notebook
@@ -170,8 +171,9 @@ def _capture(snapshot: Snapshot, asked: Asked, wanted: _Wanted) -> JobVersion:
         environment=installed_of(Seen((), None), located, snapshot, "project", wanted.store).environment,
         inputs=inputs_by(asked.parameters),
     )
-    job, origin = chosen(job, wanted.choices, snapshot), asked.noted(snapshot).origin
-    return wanted.store.add(wanted.name or asked.name, job, origin)
+    declared = declare_datasets(wanted.choices.get("datasets", {}), Path.cwd(), snapshot.root, wanted.store)
+    job = chosen(job, wanted.choices, snapshot).model_copy(update={"datasets": declared.datasets})
+    return wanted.store.add(wanted.name or asked.name, job, declared.added_to(asked.noted(snapshot).origin))
 
 
 def _folder(path: Path | str) -> Path:

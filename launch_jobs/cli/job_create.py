@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 import click
 
 from launch_jobs.cli.output import emit, facts, json_option, next_command
-from launch_jobs.cli.params import DashedCommand, dashed_command, secret_files_option
+from launch_jobs.cli.params import (
+    DashedCommand,
+    dashed_command,
+    datasets_option,
+    notebook_magics_option,
+    secret_files_option,
+)
 from launch_jobs.cli.session import Session, local_session
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ class _Given(_Named):
     base_image: str | None
     schema: Path | None
     secret_files: tuple[str, ...]
+    notebook_magics: bool
+    datasets: tuple[tuple[str, str], ...]
 
 
 @click.group("create")
@@ -64,7 +72,7 @@ def _source_options(command: F) -> F:
     )
     for option in reversed(options):
         command = option(command)
-    return secret_files_option(command)
+    return datasets_option(secret_files_option(notebook_magics_option(command)))
 
 
 @create.command("code", cls=DashedCommand)
@@ -141,6 +149,8 @@ def _choices(given: _Given) -> Choices:
         "base_image": given["base_image"],
         "schema": read_schema(given["schema"]) if given["schema"] else None,
         "secret_files": given["secret_files"],
+        "notebook_magics": given["notebook_magics"],
+        "datasets": dict(given["datasets"]),
     }
 
 

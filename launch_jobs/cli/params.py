@@ -67,6 +67,25 @@ secret_files_option = click.option(
 )
 
 
+notebook_magics_option = click.option(
+    "--allow-notebook-magics",
+    "notebook_magics",
+    is_flag=True,
+    help="Run cells of a notebook that have shell magics (!, %%bash, %pip ...) under IPython, and do not refuse them.",
+)
+
+
+datasets_option = click.option(
+    "--dataset",
+    "datasets",
+    metavar="NAME=PATH|URL",
+    multiple=True,
+    type=assignment,
+    help="Data the program reads and that is not in its source: a file or folder, s3://bucket/key-or-prefix/, "
+    "outputs://RUN, or job://JOB/NAME; repeatable.",
+)
+
+
 class DashedCommand(click.Command):
     """A command that takes another command after `--`; those words are kept as they are."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from launch_jobs.cli.output import emit, json_option, next_command, program_output_to_stderr, progress, warn
-from launch_jobs.cli.params import secret_files_option
+from launch_jobs.cli.params import datasets_option, notebook_magics_option, secret_files_option
 from launch_jobs.cli.session import local_session
 
 if TYPE_CHECKING:
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
     from launch_jobs.capture.environment import Mode
     from launch_jobs.capture.tracked import TrackedRun
+
+
+class _Given(TypedDict):
+    name: str | None
+    environment: Mode
+    secret_files: tuple[str, ...]
+    datasets: tuple[tuple[str, str], ...]
+    input_files: tuple[str, ...]
+    notebook_magics: bool
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
@@ -29,25 +38,40 @@ if TYPE_CHECKING:
     show_default=True,
     help="Distributions kept: what was imported, what the project can import too, or everything installed.",
 )
+@click.option(
+    "--input-file",
+    "input_files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=str),
+    help="A config file (JSON, YAML, TOML) of the program: its values become parameters; repeatable.",
+)
+@datasets_option
 @secret_files_option
+@notebook_magics_option
 @click.argument("command", metavar="-- CMD ARG...", nargs=-1, type=click.UNPROCESSED)
 @json_option
-def run_command(
-    name: str | None, environment: Mode, secret_files: tuple[str, ...], command: tuple[str, ...], as_json: bool
-) -> None:
+def run_command(command: tuple[str, ...], as_json: bool, **given: Unpack[_Given]) -> None:
     """Run a program here, tracked; it becomes a job.
 
     The program is not changed, needs nothing of ours installed, and no server. We end with its exit code (128+n for
     signal n); with 125 if it could not be started; with 3 if it was not, for what would be stored
-    holds a secret.
+    holds a secret. CMD may be a notebook: launch run -- train.ipynb.
     """
     if not command:
         raise click.UsageError("The command is empty: end with -- CMD ARG...", click.get_current_context())
     from launch_jobs.capture.tracked import run_tracked
 
-    run = partial(run_tracked, store=local_session().store, name=name, environment=environment)
+    run = partial(run_tracked, store=local_session().store, name=given["name"], environment=given["environment"])
+    allowed = partial(
+        run,
+        secret_files=given["secret_files"],
+        notebook_magics=given["notebook_magics"],
+        datasets=dict(given["datasets"]),
+        input_files=[str(Path(path).absolute()) for path in given["input_files"]],
+    )
     with program_output_to_stderr() if as_json else nullcontext():
-        tracked = run(list(command), directory=Path.cwd(), secret_files=secret_files)
+        tracked = allowed(list(command), directory=Path.cwd())
     if tracked.problem:
         warn(tracked.problem)
     if as_json:

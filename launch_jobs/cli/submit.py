@@ -167,6 +167,8 @@ def _print_request(session: Session, submission: Submission, as_json: bool) -> N
         return
     facts([("job", request.job_label), ("content", request.job), ("queue", request.queue)])
     click.echo(json.dumps(request.body, indent=2))
+    for file in request.files:
+        click.echo(file.diff)
     next_command("the same without --dry-run")
 
 

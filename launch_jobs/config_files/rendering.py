@@ -34,18 +34,16 @@ def changed_files(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tuple[
         BadInput: a value cannot be written into its file without changing more of it.
     """
     changed = changed_parameters(inputs, parameters)
-    options = [option for option in inputs.options if option.action == "file" and option.name in changed]
-    wanted = (
-        (file, {one.keys: changed[one.name] for one in options if one.file == file.path}) for file in inputs.files
-    )
-    return tuple(_changed(file, values) for file, values in wanted if values)
+    values: dict[str, dict[Keys, JsonValue]] = {}
+    for option in inputs.options:
+        if option.file is not None and option.name in changed:
+            values.setdefault(option.file, {})[option.keys] = changed[option.name]
+    return tuple(_changed(file, values[file.path]) for file in inputs.files if file.path in values)
 
 
 def _changed(file: InputFile, values: Mapping[Keys, JsonValue]) -> ChangedFile:
     try:
         config = read_config(file.path, file.text)
     except NotConfigError as error:
-        raise BadInput(
-            f"the job's config file {file.path} cannot be read: {error}", do="Capture the job again"
-        ) from error
+        raise BadInput(f"{file.path} of the job cannot be read: {error}", do="Capture the job again") from error
     return ChangedFile(path=file.path, before=file.text, after=config.changed(values))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from launch_jobs.capture.secret_values import check_command, hide_secrets, is_secret
 from launch_jobs.errors import BadInput
 from launch_jobs.foreign import Asked, Foreign, dockerfile, mlproject, wandb_job, wandb_run
 from launch_jobs.job import JobVersion
@@ -64,11 +65,12 @@ def import_folder(path: Path, asked: Asked, *, name: str | None = None) -> Kept:
     Raises:
         BadInput: it is none, or lacks something; says what.
         CaptureError: source or packages cannot be had exactly as they were.
+        Refused: its source or command holds a secret, or its remote is not allowed.
         Unavailable: a remote or registry does not answer.
     """
     if name is not None:
         check_name("job", name)
-    foreign = recognise(path)(path, asked)
+    foreign = _without_secrets(recognise(path)(path, asked))
     called = name or check_name("job", slug(unicodedata.normalize("NFKC", foreign.name)))
     before = {one.digest for one in asked.store.versions(called)}
     # Outside the digest: the same source imported under another name is the same job.
@@ -79,6 +81,23 @@ def import_folder(path: Path, asked: Asked, *, name: str | None = None) -> Kept:
     if foreign.record:
         asked.store.add_record(version, foreign.record)
     return Kept(version, foreign, version.digest not in before)
+
+
+def _without_secrets(foreign: Foreign) -> Foreign:
+    """The same without secret values of the run that it describes; its command must hold none.
+
+    Raises:
+        Refused: it does.
+    """
+    check_command(foreign.job.entrypoint.argv)
+    if foreign.record is None:
+        return foreign
+    values = foreign.record.parameters
+    hidden = sorted(name for name, value in values.items() if is_secret(name, value))
+    kept = hide_secrets({name: value for name, value in values.items() if name not in hidden})
+    notes = [f"not stored, for they are secret: the values of {', '.join(hidden)}"] if hidden else []
+    record = foreign.record.model_copy(update={"parameters": kept, "notes": (*foreign.record.notes, *notes)})
+    return replace(foreign, notes=(*foreign.notes, *notes), record=record)
 
 
 def _is_run(folder: Path) -> bool:

@@ -15,7 +15,10 @@ from launch_jobs.job import Inputs, JsonObject, Option
 _INTERPRETER = re.compile(r"(?:.*/)?python(?:C?Python)?\s*[0-9.]*")
 _TAKES_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
 _OPTION = re.compile(r"--[A-Za-z][A-Za-z0-9_-]*")
-_SIMPLE = {"string": "string", "number": "number", "boolean": "boolean", "none": "null"}
+_NUMBER: list[JsonValue] = ["integer", "number"]
+"""W&B's `number` is both: an int that came back as a float would break `range(config.epochs)`."""
+
+_SIMPLE: dict[str, JsonValue] = {"string": "string", "number": _NUMBER, "boolean": "boolean", "none": "null"}
 
 CONFIGURED = 'WANDB_LAUNCH=true WANDB_CONFIG="$LAUNCH_PARAMETERS" exec "$@"'
 """Gives the parameters to the program as W&B's own agent does; `wandb.init` merges them into the run's config."""
@@ -110,9 +113,21 @@ def schema_of_type(kind: JsonValue) -> JsonObject:
     if name == "typedDict":
         return {"type": "object", "properties": _properties(given.get("type_map"))}
     if name == "union" and isinstance(allowed := given.get("allowed_types"), list):
-        schemas = [schema_of_type(one) for one in allowed]
-        return {"anyOf": cast("list[JsonValue]", schemas)} if all(schemas) else {}
+        return _any_of([schema_of_type(one) for one in allowed])
     return {}
+
+
+def _any_of(schemas: list[JsonObject]) -> JsonObject:
+    """One of some schemas; as a list of types where that says it all, by which a typed value is read."""
+    if not all(schemas):
+        return {}
+    types: list[JsonValue] = []
+    for one in schemas:
+        found = one.get("type")
+        types += found if isinstance(found, list) else [found]
+    if all(one.keys() == {"type"} for one in schemas):
+        return {"type": [*dict.fromkeys(types)]}
+    return {"anyOf": cast("list[JsonValue]", schemas)}
 
 
 def inputs_of_types(types: JsonValue) -> Inputs:
@@ -131,7 +146,7 @@ def inputs_of_run(arguments: Sequence[str], config: Mapping[str, JsonValue]) -> 
     values = _options(arguments)
     properties: JsonObject = {name: {**_schema_of(value), "default": value} for name, value in values.items()}
     rest = {name: value for name, value in config.items() if name not in values and not _is_argument(name, arguments)}
-    properties |= {name: _schema_of(value) for name, value in rest.items() if name[:1] != "_"}
+    properties |= {name: _widened(_schema_of(value)) for name, value in rest.items() if name[:1] != "_"}
     flags = {_name(flag): flag for flag in _flags(arguments)}
     return _inputs(properties, tuple(Option(name=name, flag=flags[name]) for name in values)), {
         **values,
@@ -195,6 +210,11 @@ def _schema_of(value: JsonValue) -> JsonObject:
         if isinstance(value, kind):
             return {"type": name}
     return {}
+
+
+def _widened(schema: JsonObject) -> JsonObject:
+    """A config's number, which W&B lets be of either kind."""
+    return {"type": _NUMBER} if schema.get("type") in _NUMBER else schema
 
 
 def _text(value: JsonValue) -> str:

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
+from launch_jobs.config_files.rendering import ChangedFile
 from launch_jobs.job import Frozen
 from launch_jobs.run import Place
 
@@ -43,6 +44,11 @@ class RunSpec(Frozen):
         default_factory=dict,
         description="Docker only. Absolute path at run time → file or folder of the agent's own cache of datasets that "
         "is there, read-only. Never anything that a submitter names.",
+    )
+    files: tuple[ChangedFile, ...] = Field(
+        default=(),
+        description="Config files put over those in the source tree (of an image that does not say where that is: in "
+        "its working directory), before the program starts.",
     )
     user: str | None = Field(default=None, description="uid[:gid]; None: the image's own.")
     cpus: float | None = None

@@ -15,6 +15,7 @@ from launch_jobs.engine import Engine, EngineConflict, EngineRefused, PathStat, 
 from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
 from launch_jobs.targets import AttemptStatus, RunSpec
 from launch_jobs.targets.outputs import OutputFolder, keep_archive
+from launch_jobs.targets.placing import placed_files
 from launch_jobs.targets.render import LABEL_PREFIX, container_body
 
 _SHELL_CODES = frozenset({126, 127})
@@ -45,6 +46,7 @@ class ContainerState(BaseModel):
 
 class _Config(BaseModel):
     labels: dict[str, str] | None = Field(alias="Labels")
+    directory: str = Field(default="", alias="WorkingDir")
 
 
 class Container(BaseModel):
@@ -82,17 +84,19 @@ class Containers:
         return False
 
     def start(self, spec: RunSpec) -> None:
-        """Give the container its empty output folder and its datasets, and start it.
+        """Give the container its empty output folder, its datasets and config files, and start it.
 
         Whoever starts it has put everything in before: an agent that died in between leaves a container in state
         `created`, and the next one puts the same bytes in again.
 
         Raises:
-            BadInput: the engine has no GPUs to give. Other failures of the start are in the container's status.
+            BadInput: the engine has no GPUs to give, or the image no config file where it was captured.
+                Other failures of the start are in the container's status.
         """
-        if spec.datasets or not self._has_empty_outputs(spec):
+        files = self._files(spec) if spec.files else b""
+        if spec.datasets or files or not self._has_empty_outputs(spec):
             with errors():
-                self._engine.put_archive(spec.name, "/", _archive(spec))
+                self._engine.put_archive(spec.name, "/", _archive(spec, files))
         container = self.inspect(spec.name)
         if container is None or status_of(container.state).state != "created":
             return  # another agent was faster; the engine would start an ended container again
@@ -110,6 +114,17 @@ class Containers:
             container = self.inspect(spec.name)
             if container is None or status_of(container.state).state == "created":
                 raise
+
+    def _files(self, spec: RunSpec) -> bytes:
+        """The run's own config files, as members of an archive; a container that cannot take them is removed."""
+        container = self.inspect(spec.name)
+        if container is None or status_of(container.state).state != "created":
+            return b""  # another agent was faster
+        try:
+            return placed_files(self._engine, spec, spec.root or container.config.directory or "/")
+        except BadInput:
+            self.remove(spec.name)
+            raise
 
     def inspect(self, name: str) -> Container | None:
         """What the engine tells of a container; None if there is none.
@@ -214,12 +229,13 @@ def _time(stamp: str) -> str | None:
     return datetime.fromisoformat(stamp).astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _archive(spec: RunSpec) -> Iterator[bytes]:
-    """A tar stream, never whole in memory: an output folder that any user of the image may write in, and datasets that
-    nobody may."""
+def _archive(spec: RunSpec, files: bytes = b"") -> Iterator[bytes]:
+    """A tar stream, never whole in memory: an output folder that any user of the image may write in, datasets that
+    nobody may, and members made before."""
     yield _header(_member(spec.output_dir, tarfile.DIRTYPE, 0o1777))
     for path, source in sorted(spec.datasets.items()):
         yield from _dataset(path, Path(source), PurePosixPath(spec.root or "/launch"))
+    yield files
     yield bytes(tarfile.RECORDSIZE)
 
 

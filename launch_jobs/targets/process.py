@@ -170,6 +170,10 @@ def _contents(spec: RunSpec) -> attempt_folder.Contents:
         "directory": spec.directory or spec.source or "",
         "labels": spec.labels,
         "output_dir": spec.output_dir,
+        "files": [
+            {"path": str(Path(spec.root or "/") / file.path), "before": file.before, "after": file.after}
+            for file in spec.files
+        ],
     }
 
 

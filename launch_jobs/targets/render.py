@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from pydantic import JsonValue
+
+from launch_jobs.config_files.rendering import ChangedFile
 from launch_jobs.errors import BadInput
 from launch_jobs.job import JsonObject
 from launch_jobs.names import attempt_name, canonical_json
@@ -59,6 +62,7 @@ class Attempt:
         parameters: effective hyperparameters.
         collect: paths relative to `root` that are outputs too; None: whatever the program writes there.
         datasets: what other runs left and this one reads.
+        files: config files with this run's values.
     """
 
     run_id: str
@@ -73,6 +77,7 @@ class Attempt:
     parameters: JsonObject = field(default_factory=JsonObject)
     collect: tuple[str, ...] | None = ()
     datasets: tuple[StagedDataset, ...] = ()
+    files: tuple[ChangedFile, ...] = ()
 
     @property
     def name(self) -> str:
@@ -100,6 +105,7 @@ def render_docker(attempt: Attempt, configuration: DockerConfiguration) -> RunSp
         root=attempt.root,
         datasets=_placed(attempt, places),
         mounts=_placed(attempt, places, mounted=True),
+        files=attempt.files,
         cpus=configuration.cpus,
         memory_bytes=configuration.memory_bytes,
         shm_bytes=configuration.shm_bytes,
@@ -137,6 +143,7 @@ def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder
         collect=_inside(attempt.collect),
         root=attempt.root,
         datasets=_placed(attempt, places),
+        files=attempt.files,
         stop_grace_s=configuration.stop_grace_seconds,
         output_limit_bytes=configuration.output_limit_bytes,
     )
@@ -144,7 +151,7 @@ def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder
 
 def container_body(spec: RunSpec) -> JsonObject:
     """The exact body of the Docker Engine's container-create call: nothing of a submitter's is left to choose."""
-    limits: JsonObject = {}
+    limits = _mounts(spec)
     if spec.memory_bytes is not None:
         limits |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
     if spec.cpus is not None:
@@ -153,9 +160,6 @@ def container_body(spec: RunSpec) -> JsonObject:
         limits["ShmSize"] = spec.shm_bytes
     if spec.gpus:
         limits["DeviceRequests"] = [{"Driver": "", "Count": spec.gpus, "Capabilities": [["gpu"]], "Options": {}}]
-    if spec.mounts:
-        mounts = sorted(spec.mounts.items())
-        limits["Mounts"] = [{"Type": "bind", "Source": at, "Target": path, "ReadOnly": True} for path, at in mounts]
     body: JsonObject = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in sorted(spec.env.items())],
@@ -175,6 +179,12 @@ def container_body(spec: RunSpec) -> JsonObject:
     if spec.user is not None:
         body["User"] = spec.user
     return body
+
+
+def _mounts(spec: RunSpec) -> JsonObject:
+    found = sorted(spec.mounts.items())
+    mounts: list[JsonValue] = [{"Type": "bind", "Source": at, "Target": path, "ReadOnly": True} for path, at in found]
+    return {"Mounts": mounts} if mounts else {}
 
 
 def _host_config(network: str) -> JsonObject:

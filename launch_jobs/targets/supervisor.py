@@ -1,9 +1,9 @@
 """Owns one program on a process queue and survives the agent. Standard library only; run as a script.
 
-`python -I -S supervisor.py FOLDER` reads FOLDER/spec.json (`argv`, `env`, `directory`), detaches, and returns when the
-program runs or can never run. It leaves in FOLDER: `started` (whoever makes it is the only one to start the program),
-`lock` (held while the supervisor lives), `status.json` and `log`. A file `stop` in it, holding the grace in seconds,
-asks for the end.
+`python -I -S supervisor.py FOLDER` reads FOLDER/spec.json (`argv`, `env`, `directory`, `files`), detaches, and returns
+when the program runs or can never run. It leaves in FOLDER: `started` (whoever makes it is the only one to start
+the program), `lock` (held while the supervisor lives), `status.json` and `log`. A file `stop` in it, holding the grace
+in seconds, asks for the end.
 """
 
 from __future__ import annotations
@@ -19,12 +19,20 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 POLL_S = 0.1
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+class File(TypedDict):
+    """A file to be put in another's place before the program starts."""
+
+    path: str
+    before: str
+    after: str
 
 
 class Order(TypedDict):
@@ -33,6 +41,7 @@ class Order(TypedDict):
     argv: list[str]
     env: dict[str, str]
     directory: str
+    files: NotRequired[list[File]]
 
 
 class Report(TypedDict, total=False):
@@ -100,6 +109,8 @@ def _start(order: Order, log: Path) -> subprocess.Popen[bytes]:
             signal.signal(number, signal.SIG_DFL)
         call_kernel(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
+    for file in order.get("files", []):
+        _put(file)
     directory = order["directory"]
     if not Path(directory).is_dir():
         raise NotADirectoryError(f"no directory {directory!r}")
@@ -114,6 +125,19 @@ def _start(order: Order, log: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,
             preexec_fn=in_child,  # noqa: PLW1509 # this process has one thread
         )
+
+
+def _put(file: File) -> None:
+    """Mode and times stay: a file that is only put there is no output of the program."""
+    path = Path(file["path"])
+    there = path.lstat() if path.exists() else None
+    if there is None or path.is_symlink() or path.read_bytes() != file["before"].encode():
+        raise ValueError(f"{path} is not the file that was captured: its parameters cannot be set")
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(file["after"].encode())
+    new.chmod(there.st_mode)
+    os.utime(new, ns=(there.st_atime_ns, there.st_mtime_ns))
+    new.replace(path)
 
 
 def _wait(pid: int, stop: Path) -> int:

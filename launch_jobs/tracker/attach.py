@@ -38,19 +38,17 @@ def attach(name: str | None) -> bool:
         return False
     os.environ.update(answer)
     atexit.register(_end, beside, os.getpid())  # before the tracker's own, so that it runs after that
-    _start_tracker()
+    load("_launch_tracker")["start"]()
     return True
 
 
-def _start_tracker() -> None:
-    def load(module: str) -> dict[str, Any]:
-        code = SourceFileLoader(module, os.path.join(_INJECT, module + ".py")).get_code(module)  # noqa: PTH118
-        space: dict[str, Any] = {"__name__": module, "load": load}
-        if code is not None:
-            exec(code, space)  # noqa: S102
-        return space
-
-    load("_launch_tracker")["start"]()
+def load(module: str) -> dict[str, Any]:
+    """The names of one of the tracker's modules, which does not become a module of the program."""
+    code = SourceFileLoader(module, os.path.join(_INJECT, module + ".py")).get_code(module)  # noqa: PTH118
+    space: dict[str, Any] = {"__name__": module, "load": load}
+    if code is not None:
+        exec(code, space)  # noqa: S102
+    return space
 
 
 def _end(beside: subprocess.Popen[bytes], pid: int) -> None:

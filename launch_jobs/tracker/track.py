@@ -11,6 +11,7 @@ import enum
 import json
 import os
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -29,9 +30,10 @@ class Tracked(Generic[P]):
             those given.
     """
 
-    def __init__(self, name: str | None, parameters: P) -> None:
+    def __init__(self, name: str | None, parameters: P, end: Callable[[bool], None] | None = None) -> None:
         self.name = name
         self.parameters = parameters
+        self._end = end
 
     def __enter__(self) -> Tracked[P]:
         return self
@@ -39,22 +41,30 @@ class Tracked(Generic[P]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        if self._end is not None:
+            self._end(kind is not None)
 
 
-def track(name: str | None = None, parameters: Any = None, schema: dict[str, Any] | None = None) -> Tracked[Any]:
+def track(
+    name: str | None = None,
+    parameters: Any = None,
+    schema: dict[str, Any] | None = None,
+    notebook: str | None = None,
+) -> Tracked[Any]:
     """Name the hyperparameters of a script, and take those of the launch.
 
     In a launched run: captures nothing, and gives the launched parameters over the given ones. Under `launch run`: adds
     the parameters to the record of the tracked run, and to what a launch may set. Started as plain `python train.py`:
     captures the script from here on, as `launch run` would have (its arguments, if they are parsed after this call; its
-    exit code, unless it says one to `sys.exit`). LAUNCH_TRACK=off in the environment: captures nothing.
+    exit code, unless it says one to `sys.exit`). In a notebook: captures the saved notebook when the `with` ends.
+    LAUNCH_TRACK=off in the environment: captures nothing.
 
     Args:
         name: of this piece of the script.
         parameters: a dict, an argparse namespace, a dataclass or a pydantic model, each of them nested as you like: a
             launch names the inner ones with dots, as `model.depth`. What has no JSON form stays the script's own.
         schema: JSON schema of the parameters; default: that of the pydantic model, else what the values are.
+        notebook: the file of the notebook that this is in, where the kernel does not tell.
 
     Raises:
         ValueError: LAUNCH_PARAMETERS, which the agent sets, is no JSON.
@@ -63,6 +73,11 @@ def track(name: str | None = None, parameters: Any = None, schema: dict[str, Any
     if os.environ.get("LAUNCH_RUN_ID"):
         return Tracked(name, changed(given, _launched()))
     if not os.environ.get("LAUNCH_TRACK_DIR") and os.environ.get("LAUNCH_TRACK") != "off":
+        from launch_jobs.tracker import live
+
+        if live.in_notebook():
+            capture = live.Live(name, notebook, lambda folder: _record(folder, given, schema))
+            return Tracked(name, changed(given, {}), capture.end)
         from launch_jobs.tracker.attach import attach
 
         attach(name)

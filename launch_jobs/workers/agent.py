@@ -10,6 +10,8 @@ from launch_jobs.client import connect
 from launch_jobs.queue import complete_queue, read_queue
 from launch_jobs.workers.docker import DockerWorker
 from launch_jobs.workers.flow_thread import FlowThread
+from launch_jobs.settings import load_settings
+from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.process import ProcessWorker
 from launch_jobs.workers.slots import Slots
 from launch_jobs.workers.worker import LaunchWorker, catch_signals, serve
@@ -34,7 +36,8 @@ async def run_agent(
         for pool in pools:
             await complete_queue(client, pool)
     slots, thread = Slots(max_jobs), FlowThread()
-    name = f"{platform.node()}-agent"
+    # The server keeps one heartbeat a name: it must be this home's alone.
+    name = f"{platform.node()}-agent-{Ownership(load_settings().home).identity[:6]}"
     workers = [
         _WORKERS[pool.type](
             work_pool_name=pool.name, name=name, create_pool_if_not_found=False, slots=slots, thread=thread

@@ -30,10 +30,11 @@ from launch_jobs.configured import configured_store
 from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
 from launch_jobs.docker_access import DockerAccess, docker_access
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
-from launch_jobs.execution import end_cancelled
+from launch_jobs.execution import end_cancelled, lost_outcome
 from launch_jobs.job import JsonObject
 from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import Place
+from launch_jobs.workers.decision import Found
 from launch_jobs.workers.prefect_internals import FlowClient
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from launch_jobs.context import Labels
     from launch_jobs.settings import LaunchSettings
     from launch_jobs.targets import Target
+
+DEATHS_LABEL = "launch.deaths"
+"""How many agents died of a run, maybe, before anything of it was started."""
 
 _OWN_FLOWS = "flows."
 _logger = get_logger("launch_jobs.agent")
@@ -95,7 +99,9 @@ class Conductor:
         entrypoint, defaults = await self._deployed(client, run, adopted=adopted)
 
         async def record(labels: Labels) -> None:
-            await client.update_flow_run_labels(run.id, {**labels})
+            # With a place it has got further than any agent's death counts for.
+            begun = {DEATHS_LABEL: 0} if run.labels.get(DEATHS_LABEL) else {}
+            await client.update_flow_run_labels(run.id, {**labels, **begun})
 
         target, access = await self._reach()
         store = await asyncio.to_thread(configured_store, self._settings)
@@ -165,6 +171,42 @@ class Conductor:
             flow.result_storage = flow.result_storage or LocalFileSystem(basepath=str(self._settings.home / "results"))
             self._flows[entrypoint] = flow
         return self._flows[entrypoint]
+
+    async def find(self, run: FlowRun) -> tuple[Found, bool]:
+        """What is at the place of a run's last attempt, and whether that attempt's outcome is in the store.
+
+        Raises:
+            StoreError, Unavailable: the store does not answer.
+        """
+        where = run.labels.get("launch.place")
+        if where is None:
+            return Found.UNPLACED, False
+        store = await asyncio.to_thread(configured_store, self._settings)
+        attempt = int(str(run.labels["launch.attempt"]))
+        is_ended = await asyncio.to_thread(store.outcome, str(run.id), attempt) is not None
+        return await self._found(Place.parse(str(where))), is_ended
+
+    async def _found(self, place: Place) -> Found:
+        try:
+            target, _ = await self._reach()
+            if place != await target.place(place.name.rpartition("/")[2]):
+                return Found.ELSEWHERE
+            status = await target.status(place)
+        except Unavailable:
+            return Found.SILENT
+        return Found.ABSENT if status is None else Found(status.state)
+
+    async def lose(self, run: FlowRun) -> None:
+        """Record that a run's last attempt is gone with its infrastructure. What follows is its flow's to tell."""
+        store = await asyncio.to_thread(configured_store, self._settings)
+        attempt, place = int(str(run.labels["launch.attempt"])), str(run.labels["launch.place"])
+        lost = lost_outcome(str(run.id), attempt, place)
+        await asyncio.to_thread(store.put_outcome, lost)
+
+    async def close_task_runs(self, run: FlowRun) -> None:
+        """As before an adoption, of a run that goes back to its place in line."""
+        async with get_client() as client, translated_errors():
+            await self._close_task_runs(client, run.id)
 
     async def _close_task_runs(self, client: PrefectClient, run: UUID) -> None:
         """End the task runs that the dead agent left running."""

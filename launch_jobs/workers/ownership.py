@@ -34,8 +34,23 @@ class Ownership:
     def release(self, run: str) -> None:
         """Give a run up. Its file goes first: whoever still opened it reads the run's state again before acting."""
         lock = self._held.pop(run)
+        self._note(run).unlink(missing_ok=True)
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+    def sign_off(self) -> None:
+        """Note that we leave because we were asked to; no run that we have is to blame."""
+        for run in self._held:
+            self._note(run).touch()
+
+    def was_signed_off(self, run: str) -> bool:
+        """Whether the last owner of a run that is ours now left because it was asked to. Asked once."""
+        there = self._note(run).exists()
+        self._note(run).unlink(missing_ok=True)
+        return there
+
+    def _note(self, run: str) -> Path:
+        return self._folder / f"{run}.left"
 
 
 def _home_identity(home: Path) -> str:

@@ -43,6 +43,7 @@ from launch_jobs.workers.conductor import Conductor
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.leaving import leave
 from launch_jobs.workers.ownership import Ownership
+from launch_jobs.workers.reconciling import Reconciler
 from launch_jobs.workers.slots import Slots
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.conductor = Conductor(self.kind, self.pool, self.settings)
         self.active: dict[UUID, asyncio.Event] = {}
         """The runs this agent works on, each with the event that cancels it."""
-        self._foreign: dict[UUID, UUID] = {}
-        """Runs that agents with other homes claimed, with the state they were seen in; so each is looked at once."""
+        self._reconciler = Reconciler(self, self.settings.adopt_grace_s)
         self.stopping = False
         self._blind_until = 0.0
         self._polled = -_SEEN_SECONDS
@@ -202,12 +202,11 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             if not is_kept:
                 self.ownership.release(str(run.id))
         if is_kept:
-            self._work_on(run, adopted=False)
+            self.work_on(run, adopted=False)
         return is_kept
 
     async def _is_claimed(self, run: FlowRun, asked: float) -> bool:
-        state = Pending(message=f"{_CLAIMED} {self.name} [{self.ownership.identity}]")
-        result = await self.client.set_flow_run_state(run.id, state)
+        result = await self.client.set_flow_run_state(run.id, Pending(message=self.claim_message))
         if result.status is not SetStateStatus.ACCEPT or result.state is None:
             return False
         if time.monotonic() < asked + _FRESH_SECONDS:
@@ -241,12 +240,18 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             self._priority_limits = {queue.name: queue.concurrency_limit for queue in queues}
             self._synced = time.monotonic()
 
-    def _work_on(self, run: FlowRun, *, adopted: bool) -> None:
+    @property
+    def claim_message(self) -> str:
+        """What the state says with which this agent claims a run; `runs.CLAIM` reads it."""
+        return f"{_CLAIMED} {self.name} [{self.ownership.identity}]"
+
+    def work_on(self, run: FlowRun, *, adopted: bool) -> None:
+        """Have a run that we own conducted through its flow."""
         template = cast("JsonObject", self.work_pool.base_job_template)
         cancelled = asyncio.Event()
-        self._hand_over(run, cancelled, self.conductor.conduct(run, template, cancelled, adopted=adopted))
+        self.hand_over(run, cancelled, self.conductor.conduct(run, template, cancelled, adopted=adopted))
 
-    def _hand_over(self, run: FlowRun, cancelled: asyncio.Event, work: Coroutine[object, object, None]) -> None:
+    def hand_over(self, run: FlowRun, cancelled: asyncio.Event, work: Coroutine[object, object, None]) -> None:
         """Have an owned run worked on in the flow thread."""
         self.slots.take()
         self.active[run.id] = cancelled
@@ -265,37 +270,9 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             limit=200,
         )
 
-    async def _claimed_here(self, run: FlowRun) -> bool:
-        """Whether the last claim was by an agent with this home; only then does a free lock mean that it is dead.
-
-        The claim is in the state history, for later states and an earlier attempt's labels do not tell it.
-        """
-        states = await self.client.read_flow_run_states(run.id)
-        claims = [state.message or "" for state in states if (state.message or "").startswith(_CLAIMED)]
-        return bool(claims) and claims[-1].endswith(f"[{self.ownership.identity}]")
-
-    async def _orphans(self, runs: list[FlowRun], types: set[StateType]) -> list[FlowRun]:
-        """Those of the runs, in these states, that dead agents of this home left; we own them when this returns."""
-        orphans: list[FlowRun] = []
-        for run in runs:
-            known_foreign = run.state_id is not None and self._foreign.get(run.id) == run.state_id
-            if run.id in self.active or known_foreign or not self.ownership.take(str(run.id)):
-                continue
-            # Its former owner may have ended it between our list and our lock.
-            fresh = await self.client.read_flow_run(run.id)
-            if fresh.state_type in types and await self._claimed_here(fresh):
-                orphans.append(fresh)
-                continue
-            self.ownership.release(str(run.id))
-            if fresh.state_id is not None:
-                self._foreign[run.id] = fresh.state_id
-        return orphans
-
     async def adopt(self) -> None:
-        """Take over runs of agents on this host that are dead: look at what exists, and run the same flow run again."""
-        types = {StateType.PENDING, StateType.RUNNING}
-        for run in await self._orphans(await self._runs_in(*types), types):
-            self._work_on(run, adopted=True)
+        """Take over runs of agents that are dead: look at what exists, and decide (`decision.py`)."""
+        await self._reconciler.look_after(await self._runs_in(StateType.PENDING, StateType.RUNNING))
 
     async def watch_cancels(self) -> None:
         """Tell active runs that they are cancelled; end those whose agent is dead."""
@@ -303,8 +280,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         for run in cancelling:
             if run.id in self.active:
                 self.thread.call(self.active[run.id].set)
-        for run in await self._orphans(cancelling, {StateType.CANCELLING}):
-            self._hand_over(run, asyncio.Event(), self.conductor.end_cancelled(run))
+        await self._reconciler.look_after(cancelling)
 
     async def repeat(self, work: Callable[[], Awaitable[object]], seconds: float) -> None:
         """Do `work` again and again; while the server does not answer, ever more slowly up to 15 s."""
@@ -315,6 +291,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
                 pause = seconds
             except (httpx.HTTPError, PrefectException, LaunchError) as error:
                 pause = min(_LONGEST_PAUSE, max(1.0, pause * 2))
+                self._reconciler.forget_absences()
                 self._logger.warning("%s; trying again in %.0f s", error or type(error).__name__, pause)
             await asyncio.sleep(pause)
 
@@ -374,6 +351,7 @@ def catch_signals(workers: list[LaunchWorker]) -> None:
     def stop() -> None:
         for worker in workers:
             worker.stopping = True
+            worker.ownership.sign_off()
         leave()
 
     for number in (signal.SIGTERM, signal.SIGINT):

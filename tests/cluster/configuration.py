@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cluster.layout import API_ADDRESS, API_PORT, FIRST_SERVICE, HOST_ADDRESS, INSIDE, NETWORK, NODES, PODS, SERVICES, Node
+from cluster.images import NO_PLUGINS, PAUSE_IMAGE
+from cluster.layout import API_ADDRESS, API_PORT, HOST_ADDRESS, INSIDE, NODES, PODS, SERVICES, Node
 
-PAUSE_IMAGE = "docker.io/launch-jobs/pause:1"
 _KEYS = INSIDE / "run" / "keys"
 _PROGRAMS = INSIDE / "programs"
 _CNI_PROGRAMS = ("/usr/lib/cni", "/opt/cni/bin")
@@ -15,7 +15,7 @@ _CNI_PROGRAMS = ("/usr/lib/cni", "/opt/cni/bin")
 Arguments = list[str]
 
 
-def parts(node: Node, registry_port: int) -> dict[str, Arguments]:
+def parts(node: Node) -> dict[str, Arguments]:
     """The command of every process of a node, in the order of their start."""
     commands = {"containerd": ["containerd", "--config", str(node.inside / "containerd.toml")]}
     if node is NODES[0]:
@@ -34,6 +34,7 @@ def files(node: Node, registry_port: int) -> dict[str, str]:
         **{f"registries/{host}/hosts.toml": _plain_http(host) for host in _registries(registry_port)},
         "kubelet.json": json.dumps(_kubelet_configuration(node)),
         "kube-proxy.json": json.dumps(_proxy_configuration(node)),
+        "Corefile": _names(),
         "registry.yml": registry_configuration(f":{registry_port}", INSIDE / "run" / "registry"),
     }
 
@@ -83,6 +84,7 @@ def _control_plane() -> dict[str, Arguments]:
             f"--kubeconfig={_KEYS}/scheduler.kubeconfig",
             "--leader-elect=false",
         ],
+        "coredns": [_program("coredns"), f"-conf={NODES[0].inside}/Corefile"],
     }
 
 
@@ -123,7 +125,7 @@ def _kubelet(node: Node) -> Arguments:
 
 
 def _kubelet_configuration(node: Node) -> dict[str, object]:
-    off = "0%"
+    limits = ("nodefs.available", "nodefs.inodesFree", "imagefs.available")
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -137,11 +139,12 @@ def _kubelet_configuration(node: Node) -> dict[str, object]:
         "failSwapOn": False,
         "makeIPTablesUtilChains": False,
         "resolvConf": f"{INSIDE}/run/resolv.conf",
+        "clusterDNS": [API_ADDRESS],
         "clusterDomain": "cluster.local",
         "maxPods": 250,
         "imageGCHighThresholdPercent": 100,
         # A full disk of the host is not the cluster's business.
-        "evictionHard": {name: off for name in ("nodefs.available", "nodefs.inodesFree", "imagefs.available")},
+        "evictionHard": dict.fromkeys(limits, "0%"),
         "nodeLeaseDurationSeconds": 16,
         "nodeStatusUpdateFrequency": "5s",
         "shutdownGracePeriod": "0s",
@@ -163,6 +166,21 @@ def _proxy_configuration(node: Node) -> dict[str, object]:
         # Settings of the whole host, which a node has no right to change.
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
+
+
+def _names() -> str:
+    """Of CoreDNS, which runs beside the API server, not in a pod."""
+    return f"""\
+.:53 {{
+    errors
+    kubernetes cluster.local in-addr.arpa {{
+        kubeconfig {_KEYS}/admin.kubeconfig
+        fallthrough in-addr.arpa
+    }}
+    forward . {INSIDE}/run/resolv.conf
+    cache 5
+}}
+"""
 
 
 def _cni(node: Node) -> dict[str, object]:
@@ -191,7 +209,7 @@ def _containerd(node: Node) -> str:
 version = 2
 root = "{node.inside}/containerd"
 state = "/run/containerd-state"
-disabled_plugins = [{", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name in ("aufs", "btrfs", "zfs", "devmapper"))}]
+disabled_plugins = {json.dumps(NO_PLUGINS)}
 [grpc]
 address = "{node.inside}/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]

@@ -12,6 +12,8 @@ BRIDGE = "launch-k8s"
 CGROUP = "launch-cluster"
 """The cgroup, in every hierarchy, above those of all pods."""
 
+TREE = Path(__file__).parent.parent.parent
+
 INSIDE = Path("/run/cluster")
 """Where a node sees the cluster's folder."""
 

@@ -150,20 +150,19 @@ def _files(root: Path) -> dict[str, str]:
     }
 
 
-def measure(cases: list[Case]) -> Scores:
-    """Every tool on every program; a line each as soon as it is known."""
-    found: Scores = {}
+def measure(cases: list[Case], when: str) -> None:
+    """Every tool on every program; a line each as soon as it is known, and kept at once."""
     base = Path(tempfile.mkdtemp(prefix="lj-peers-desk-"))
     try:
         for case in cases:
-            found[case.name] = compare(case, PEERS, base / case.name)
-            for name, score in found[case.name].items():
+            found = compare(case, PEERS, base / case.name)
+            _store(case.name, found, when)
+            for name, score in found.items():
                 told = "; ".join((*score.differences, score.note)) if not score.agrees else ""
                 print(f"{'ok  ' if score.agrees else 'FAIL'} {case.name:20} {name:8} {told[:300]}", flush=True)
     finally:
         shutil.rmtree(base, ignore_errors=True)
         shutil.rmtree(_replicas(), ignore_errors=True)
-    return found
 
 
 def stored() -> Stored | None:
@@ -171,10 +170,10 @@ def stored() -> Stored | None:
     return Stored.model_validate_json(STORED.read_text()) if STORED.exists() else None
 
 
-def store(found: Scores, when: str) -> None:
-    """Keep what was measured; programs that were not measured now stay as they were."""
+def _store(program: str, found: dict[str, PeerScore], when: str) -> None:
+    """Programs that are not measured now stay as they were."""
     old = stored()
-    content = Stored(when=when, programs={**(old.programs if old else {}), **found})
+    content = Stored(when=when, programs={**(old.programs if old else {}), program: found})
     kept = content.model_dump(mode="json", exclude_defaults=True)
     STORED.write_text(json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from fidelity_case import Case, read_corpus
-from fidelity_peers import measure, store, summary
+from fidelity_peers import measure, summary
 from fidelity_place import PreparationError
 from fidelity_stage import ProductError, Stage, stage
 from fidelity_verdict import Done, cause, differences
@@ -142,7 +142,7 @@ def main() -> int:
         parser.error(str(error))
     signal.signal(signal.SIGTERM, _stop)
     if options.peers:
-        store(measure(cases), datetime.now(UTC).date().isoformat())
+        measure(cases, datetime.now(UTC).date().isoformat())
         print("\n".join(summary()))
         return 0
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
+from launch_jobs.arguments import parse_parameter_text
 from launch_jobs.errors import BadInput
 from launch_jobs.foreign.packages import python_version
 from launch_jobs.foreign.wandb_words import (
@@ -13,6 +14,7 @@ from launch_jobs.foreign.wandb_words import (
     entry_file,
     entrypoint,
     inputs_of_run,
+    inputs_of_types,
     schema_of_type,
 )
 
@@ -122,7 +124,7 @@ def test_only_options_whose_last_word_counts_are_parameters() -> None:
 @pytest.mark.parametrize(
     ("kind", "schema"),
     [
-        ({"wb_type": "number"}, {"type": "number"}),
+        ({"wb_type": "number"}, {"type": ["integer", "number"]}),
         ({"wb_type": "none"}, {"type": "null"}),
         (
             {"wb_type": "list", "params": {"element_type": {"wb_type": "string"}, "length": 2}},
@@ -130,7 +132,14 @@ def test_only_options_whose_last_word_counts_are_parameters() -> None:
         ),
         (
             {"wb_type": "union", "params": {"allowed_types": [{"wb_type": "none"}, {"wb_type": "string"}]}},
-            {"anyOf": [{"type": "null"}, {"type": "string"}]},
+            {"type": ["null", "string"]},
+        ),
+        (
+            {
+                "wb_type": "union",
+                "params": {"allowed_types": [{"wb_type": "none"}, {"wb_type": "list", "params": {"length": 2}}]},
+            },
+            {"type": ["null", "array"]},
         ),
         ({"wb_type": "wandb.Image"}, {}),
         ("nonsense", {}),
@@ -139,3 +148,21 @@ def test_only_options_whose_last_word_counts_are_parameters() -> None:
 def test_types(kind: JsonValue, schema: JsonValue) -> None:
     """W&B's type language as JSON schema; what has none allows everything."""
     assert schema_of_type(kind) == schema
+
+
+@pytest.mark.parametrize(("typed", "value"), [("5", 5), ("0.5", 0.5), ("1e3", 1000.0)])
+def test_a_number_is_what_is_typed(typed: str, value: float) -> None:
+    """`range(config.epochs)` needs an int, and W&B has one type for both."""
+    kind: JsonValue = {"wb_type": "typedDict", "params": {"type_map": {"n": {"wb_type": "number"}}}}
+    found = parse_parameter_text(inputs_of_types(kind), "n", typed)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_number_of_a_runs_config_is_either_kind() -> None:
+    """A run that had 1 may be launched with 0.5."""
+    inputs, _ = inputs_of_run(["python", "t.py"], {"lr": 1, "flag": True})
+    assert inputs.parameters_schema["properties"] == {
+        "lr": {"type": ["integer", "number"]},
+        "flag": {"type": "boolean"},
+    }

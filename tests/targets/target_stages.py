@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launch_jobs.config_files.rendering import ChangedFile
 from launch_jobs.run import Place
 from launch_jobs.targets import AttemptStatus, RunSpec, Target
 from launch_jobs.testing import MemoryProcess
@@ -41,6 +42,9 @@ elif verb == "datasets":
         for file in sorted(files):
             mode = (os.stat(file).st_mode | os.stat(os.path.dirname(file)).st_mode) & 0o222
             print(file, open(file).read(), "writable" if mode else "read-only", flush=True)
+elif verb == "placed":
+    path = os.environ["WITNESS_FILE"]
+    print(oct(os.stat(path).st_mode), os.stat(path).st_mtime < time.time() - 3600, open(path).read(), flush=True)
 elif verb == "wait":
     print("ready", flush=True); time.sleep(600)
 elif verb == "polite":
@@ -63,6 +67,8 @@ async def witness(process: MemoryProcess) -> int:
     if verb == "datasets":
         for path, data in sorted(process.datasets.items()):
             process.write(f"{path} {data.decode()} read-only\n".encode())
+    elif verb == "placed":
+        process.write(b"0o100644 True %s\n" % b"".join(process.placed.values()))
     elif verb == "outputs":
         process.files |= {"model.bin": bytes(range(256)), "deep/big": bytes(number)}
         process.files |= {"made/by/me.txt": b"made", "alone.txt": b"alone"}
@@ -137,6 +143,25 @@ class Stage:
             spec.datasets[f"{where}/{name}"] = str(folder)
             spec.env[f"LAUNCH_DATASET_{name.upper()}"] = f"{where}/{name}"
         return spec
+
+    async def spec_with_file(self, before: str | None = None) -> RunSpec:
+        """An attempt that prints a config file of its own: mode, whether it is old, and text.
+
+        A container's is put over a file of the base image.
+        """
+        spec, path = self.spec("placed"), "os-release"
+        root = "/usr/lib" if self.kind == "docker" else spec.root or ""
+        text = "old: 1\n"
+        if self.kind == "docker":
+            text = (await self.run("exit", command=("cat", f"{root}/{path}")))[-1].decode()
+        elif self.kind == "process":
+            (Path(root) / path).write_text(text)
+            os.utime(Path(root) / path, (0, 0))
+        file = ChangedFile(path=path, before=text if before is None else before, after="new: 2")
+        env = {**spec.env, "WITNESS_FILE": f"{root}/{path}"}
+        made = spec.model_copy(update={"root": root, "directory": "/", "env": env, "files": (file,)})
+        self.specs[self.specs.index(spec)] = made
+        return made
 
     def unstage(self, spec: RunSpec) -> None:
         """Remove the staged files, as an agent does once the target has them."""

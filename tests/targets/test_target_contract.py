@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from target_stages import Stage, living, witness
 
-from launch_jobs.errors import Refused, Unavailable
+from launch_jobs.errors import BadInput, Refused, Unavailable
 from launch_jobs.targets.docker import DockerTarget
 from launch_jobs.targets.process import ProcessTarget
 from launch_jobs.testing import MemoryTarget
@@ -259,6 +259,49 @@ async def test_an_attempt_with_read_only_datasets_is_removed(stage: Stage) -> No
     await stage.target.remove(place)
     assert await stage.target.status(place) is None
     assert not list((stage.folder / "runs").glob(f"*{spec.name}*"))
+
+
+async def test_a_config_file_is_put_in_its_place_before_the_start(stage: Stage) -> None:
+    """The program finds the run's own file, with the mode and the age of the one in the source tree."""
+    spec = await stage.spec_with_file()
+    assert spec.files[0].before != "new: 2"
+    await stage.target.ensure(spec)
+    place = await stage.target.place(spec.name)
+    assert await stage.output(place) == b"start\n0o100644 True new: 2\n"
+    assert (await stage.second.ensure(spec)).exit_code == 0
+    assert await stage.output(place) == b"start\n0o100644 True new: 2\n"
+
+
+async def test_a_placed_config_file_is_no_output(stage: Stage, tmp_path: Path) -> None:
+    """What we put into the source tree was not made by the program."""
+    spec = (await stage.spec_with_file()).model_copy(update={"collect": None})
+    await stage.target.ensure(spec)
+    place = await stage.target.place(spec.name)
+    await stage.output(place)
+    await stage.target.collect(place, spec, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("os-release"))
+
+
+@pytest.mark.parametrize("stage", ["docker"], indirect=True)
+@pytest.mark.parametrize(("path", "found"), [("no/such.yaml", "no such file"), ("os-release", "another file")])
+async def test_another_file_than_was_captured_is_refused(stage: Stage, path: str, found: str) -> None:
+    """An image whose Dockerfile left the file out, or changed it, is not run with the captured values in silence."""
+    spec = await stage.spec_with_file(before="lr: 1")
+    spec = spec.model_copy(update={"files": (spec.files[0].model_copy(update={"path": path}),)})
+    with pytest.raises(BadInput, match=found):
+        await stage.target.ensure(spec)
+    assert await stage.target.status(await stage.target.place(spec.name)) is None
+
+
+@pytest.mark.parametrize("stage", ["process"], indirect=True)
+async def test_a_changed_checkout_ends_the_attempt(stage: Stage) -> None:
+    """A process whose config file is another than was captured does not start, and says so."""
+    spec = await stage.spec_with_file(before="lr: 1")
+    await stage.target.ensure(spec)
+    place = await stage.target.place(spec.name)
+    assert await stage.output(place) == b""
+    end = await stage.end(place)
+    assert (end.exit_code, "not the file that was captured" in end.error) == (126, True)
 
 
 async def test_removed_attempt_is_gone(stage: Stage) -> None:

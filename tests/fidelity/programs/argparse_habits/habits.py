@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-parser = argparse.ArgumentParser(fromfile_prefix_chars="@", allow_abbrev=True)
+parser = argparse.ArgumentParser(allow_abbrev=True)
 parser.add_argument("-v", "--verbose", action="count", default=0)
 parser.add_argument("-q", action="store_false", dest="loud")
-parser.add_argument("--layers", type=int, nargs="*", default=[])
+parser.add_argument("--layers", type=int, nargs=2, default=[])
 parser.add_argument("--option", type=json.loads, default={})
 parser.add_argument("--learning-rate", "--lr", type=float, default=0.1)
 parser.add_argument("--out", type=Path, default=Path("out"))
