@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ("infrastructure.plugin", "infrastructure.registry")
+pytest_plugins = ("infrastructure.plugin", "infrastructure.registry", "infrastructure.cluster")
 
 
 @pytest.fixture(scope="session")

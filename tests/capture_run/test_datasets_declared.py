@@ -29,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "data" / "deep" / "tool").write_text("#!/bin/sh\n")
     (folder / "data" / "deep" / "tool").chmod(0o755)
     (folder / "data" / "link").symlink_to("/nowhere/at/all")
-    (folder / ".launchignore").write_text("data\n")
+    (folder / ".launchignore").write_text("data\nlatest.bin\n")
     (folder / "main.py").write_text("import os; print(open(os.environ['LAUNCH_DATASET_TRAIN']).read())")
     (tmp_path / "elsewhere.bin").write_bytes(b"elsewhere")
     monkeypatch.chdir(folder)

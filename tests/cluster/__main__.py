@@ -7,13 +7,13 @@ import shlex
 import sys
 from collections.abc import Callable
 
-from cluster import foreign, lifecycle
+from cluster import faults, foreign, lifecycle
 from cluster.commands import ClusterError
 from cluster.layout import HOST_ADDRESS, NODES, Layout, find_layout
 from cluster.programs import tools
 from filelock import FileLock
 
-_USAGE = "usage: cluster start | stop | status | env | import IMAGE"
+_USAGE = "usage: cluster start | stop | status | env | import IMAGE | kill|hold|release NODE PART"
 
 
 def _start(layout: Layout) -> int:
@@ -59,6 +59,7 @@ def _env(layout: Layout) -> int:
 
 
 _COMMANDS: dict[str, Callable[[Layout], int]] = {"start": _start, "stop": _stop, "status": _status, "env": _env}
+_FAULTS = {"kill": faults.kill, "hold": faults.hold, "release": faults.release}
 
 
 def main(arguments: list[str]) -> int:
@@ -70,6 +71,9 @@ def main(arguments: list[str]) -> int:
             match arguments:
                 case ["import", reference]:
                     lifecycle.import_image(layout, reference)
+                    return 0
+                case ["kill" | "hold" | "release" as fault, name, part]:
+                    _FAULTS[fault](layout, faults.find_node(name), part)
                     return 0
                 case [name] if name in _COMMANDS:
                     return _COMMANDS[name](layout)

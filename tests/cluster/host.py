@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cluster.commands import ClusterError
-from cluster.layout import CGROUP, NODES, Layout
+from cluster.layout import CGROUP, NODES, Layout, Node
 
 _HIERARCHIES = Path("/sys/fs/cgroup")
 _SETTINGS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
@@ -32,6 +32,16 @@ def processes_of(layout: Layout) -> list[int]:
         for entry in Path("/proc").iterdir()
         if entry.name.isdigit() and token in _arguments(entry) and int(entry.name) != os.getpid()
     ]
+
+
+def first_process(layout: Layout, node: Node) -> int:
+    """The first process of a node, as this host numbers it: what `unshare` started."""
+    token = f"{layout.run}/{node.name}".encode()
+    for pid in processes_of(layout):
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if token in arguments and arguments[0] != b"unshare":
+            return pid
+    raise ClusterError(f"node {node.name} is not running")
 
 
 def _arguments(process: Path) -> bytes:
