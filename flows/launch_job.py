@@ -50,4 +50,4 @@ async def launch_job(  # noqa: PLR0913, PLR0917 - the form that the Prefect UI s
         prepared = await build_image(resolved)
         return completed_state(await execute_job(resolved, prepared))
     except LaunchError as error:
-        return ended_state(error, retries=overrides.retries)
+        return ended_state(error)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from launch_jobs.context import Labels, LaunchContext
 from launch_jobs.datasets import AnyDataset, CarriedDataset, cache_dataset, fetch_datasets
@@ -17,6 +17,7 @@ from launch_jobs.errors import LaunchError, NotFound, Unavailable
 from launch_jobs.job import JobVersion
 from launch_jobs.names import attempt_name
 from launch_jobs.preparation import (
+    NotStartedInTime,
     Prepared,
     Resolved,
     RunCancelled,
@@ -28,7 +29,7 @@ from launch_jobs.preparation import (
     unless_cancelled,
 )
 from launch_jobs.results import gather_outputs
-from launch_jobs.run import Outcome, Outputs, Place, Reason, RunState
+from launch_jobs.run import Outcome, Outputs, Place, Reason, Retry, RetryPolicy, RunState, next_attempt
 from launch_jobs.spool import Spool
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.targets import AttemptStatus, RunSpec, Target
@@ -40,13 +41,14 @@ _CANCEL_GRACE_SECONDS = 10.0
 
 
 class RunEnded(LaunchError):
-    """The attempt ended otherwise than by exit code 0; `outcome` says how."""
+    """The attempt ended otherwise than by exit code 0; `outcome` says how, `retry` whether another one follows."""
 
     exit_code = 1
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: Outcome, retry: Retry | None = None) -> None:
         super().__init__(outcome.message)
         self.outcome = outcome
+        self.retry = retry
 
 
 async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared, output: Say) -> Outcome:
@@ -115,15 +117,46 @@ def _fetch(context: LaunchContext, resolved: Resolved, staging: Path) -> None:
     fetch_datasets(context.store, copied, staging, is_cancelled)
 
 
-def completed(outcome: Outcome) -> Outcome:
+async def completed(context: LaunchContext, resolved: Resolved, outcome: Outcome) -> Outcome:
     """The outcome if it is a completed one.
 
     Raises:
-        RunEnded: it is another.
+        RunEnded: it is another; with what the policy of queue and run says to it.
     """
-    if outcome.state is not RunState.COMPLETED:
-        raise RunEnded(outcome)
-    return outcome
+    if outcome.state is RunState.COMPLETED:
+        return outcome
+    earlier = [await _stored(context.store.outcome, context.run, attempt) for attempt in range(1, outcome.attempt)]
+    reasons = tuple(one.reason for one in earlier if one)
+    raise RunEnded(outcome, next_attempt(retry_policy(resolved), outcome.reason, reasons))
+
+
+async def never_started(context: LaunchContext, resolved: Resolved, why: NotStartedInTime) -> NoReturn:
+    """End an attempt of which nothing was made in time: recorded as any other, so that the policy counts it.
+
+    Raises:
+        RunEnded: always.
+    """
+    place = await _reach(lambda: context.target.place(attempt_name(context.run, context.attempt)))
+    await _record_place(context, resolved.version, place)
+    lost = lost_outcome(context.run, context.attempt, str(place))
+    end = {"reason": Reason.START_DEADLINE, "message": str(why), "parameters": resolved.overrides.parameters}
+    await completed(context, resolved, await _stored(context.store.put_outcome, lost.model_copy(update=end)))
+    raise why
+
+
+def retry_policy(resolved: Resolved) -> RetryPolicy:
+    """The run's own retries, and the queue's where it has a word to say. Pure."""
+    own, queue = resolved.overrides.retries, resolved.configuration
+
+    def number(of_queue: int | None) -> int:
+        return own if of_queue is None else of_queue
+
+    return RetryPolicy(
+        failures=own,
+        timeouts=number(queue.timeout_retries),
+        infrastructure=number(queue.infrastructure_retries),
+        preemptions=number(queue.preemption_retries),
+    )
 
 
 def _seconds_left(status: AttemptStatus, limit: float | None) -> float | None:
@@ -233,6 +266,8 @@ def _message(reason: Reason, code: int | None, error: str) -> str:
         Reason.EXITED: f"Exited with code {code}{detail}",
         Reason.CANCELLED: "Cancelled; its container or process is gone",
         Reason.TIMEOUT: "Stopped at its time limit",
+        Reason.START_DEADLINE: "Not started in time",
+        Reason.PREEMPTED: "Its machine was taken back",
         Reason.OUT_OF_MEMORY: f"Killed for using more memory than its limit (exit code {code})",
         Reason.INFRASTRUCTURE: f"Its container or process vanished{detail}",
     }[reason]

@@ -154,14 +154,15 @@ class Option(Frozen):
         description="flag: there when the value is `const`; boolean: --x or --no-x; count, append: repeated; "
         "assign: Hydra's `name=value`; literal: the value as Python writes it (fire); "
         "word: no parameter but the sub-command `const`, behind which the next options stand; "
-        "file: no argument, but the value at `keys` of a config file.",
+        "file: no argument, but the value that `at` names in a config file.",
     )
     const: JsonValue = Field(default=True, description="For flag: the value that the flag's presence means.")
     many: bool = Field(default=False, description="The option takes a list of values (nargs).")
     separate: bool = Field(default=False, description="A value is a word behind the flag, not `flag=value`.")
     position: int = Field(default=0, description="Order among positional arguments.")
     file: str | None = Field(default=None, description="For file: path of one of the inputs' files.")
-    keys: tuple[str, ...] = Field(default=(), description="For file: the keys of the value, the outermost first.")
+    # Not `keys`: with that, dict(option), which Prefect calls on what a task is given, takes it for a mapping.
+    at: tuple[str, ...] = Field(default=(), description="For file: the keys of the value, the outermost first.")
 
 
 class Dataset(Frozen):
@@ -236,6 +237,30 @@ class Host(Frozen):
     gpus: tuple[str, ...] = ()
 
 
+class SeenData(Frozen):
+    """A file or S3 object that a tracked run read or wrote, and that is not in its source."""
+
+    path: str = Field(description="Relative to the source root; absolute outside; `s3://bucket/key`.")
+    size: int | None = Field(default=None, ge=0, description="Bytes, when the run was over; None: unknown.")
+    modified: str | None = Field(default=None, description="ISO 8601, UTC.")
+    digest: Digest | None = Field(default=None, description="Of the content; None: not taken (large, or an object).")
+    sample: Digest | None = Field(
+        default=None, description="Without a digest: of its size and of 64 KiB at its begin, middle and end."
+    )
+    version: str | None = Field(default=None, description="Of an object: `version:…`, or `etag:…` without versions.")
+    endpoint: str | None = Field(default=None, description="Of an object that is not on AWS: URL of the server.")
+
+
+class Parent(Frozen):
+    """One thing that a job was made from."""
+
+    how: Literal["run", "checkout", "outputs"] = Field(
+        description="run: captured inside it; checkout: from a job's checked-out tree; outputs: reads what a run left."
+    )
+    run: str | None = Field(default=None, description="Id of the run.")
+    job: str | None = Field(default=None, description="`name@sha256:…`: the job of the run, or that was checked out.")
+
+
 class CaptureRecord(Frozen):
     """What one tracked run was: values, times, exit code. Beside a job version, never part of its digest."""
 
@@ -255,6 +280,9 @@ class CaptureRecord(Frozen):
         default=(), description="Packages of the operating system that hold them: `libgomp1=12.2.0-14`."
     )
     notes: tuple[str, ...] = Field(default=(), description="What could not be seen, in plain words.")
+    parents: tuple[Parent, ...] = Field(default=(), description="What it was made from, as far as known.")
+    read: tuple[SeenData, ...] = Field(default=(), description="Proposed inputs: what it read, but for its source.")
+    written: tuple[SeenData, ...] = Field(default=(), description="Proposed outputs: what it wrote and left.")
     verified: bool | None = Field(
         default=None,
         description="The job's tree was rebuilt from what the store holds, and was the one that ran; None: not tried.",

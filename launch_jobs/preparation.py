@@ -35,6 +35,18 @@ class RunCancelled(LaunchError):
     exit_code = 1
 
 
+class NotBuiltInTime(LaunchError):
+    """The image or environment was not built within the queue's time limit."""
+
+    exit_code = 1
+
+
+class NotStartedInTime(LaunchError):
+    """What the program needs was not there within the queue's start deadline: never the user's failure."""
+
+    exit_code = 1
+
+
 class Resolved(Frozen):
     """A run's job and configuration, decided."""
 
@@ -82,10 +94,37 @@ async def prepare(context: LaunchContext, resolved: Resolved, say: Say) -> Prepa
     Raises:
         BuildError: a build step failed; the log is in the run's.
         RunCancelled: the run was cancelled meanwhile.
+        NotBuiltInTime, NotStartedInTime: a time limit of the queue is over.
     """
     if isinstance(resolved.configuration, DockerConfiguration):
         return await unless_cancelled(context, _prepare_image(context, resolved, resolved.configuration, say))
-    return await unless_cancelled(context, _prepare_folder(context, resolved, say))
+    limit = resolved.configuration.build_timeout
+    building = within(limit, _prepare_folder(context, resolved, say), _not_built("environment", limit))
+    return await unless_cancelled(context, building)
+
+
+def _not_built(what: str, limit: float | None) -> LaunchError:
+    do = "Raise the queue's build_timeout; the run's log says how far it came"
+    return NotBuiltInTime(f"The {what} was not built within its time limit of {limit or 0:g} s", do=do)
+
+
+def not_there(what: str, limit: float | None) -> LaunchError:
+    """The error of a start deadline that passed while something was fetched."""
+    return NotStartedInTime(f"Not started: {what} was not there within the start deadline of {limit or 0:g} s")
+
+
+async def within(seconds: float | None, work: Coroutine[object, object, T], error: LaunchError) -> T:
+    """Await `work`, but end it after some seconds (None: never) and raise `error`."""
+    working = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({working}, timeout=seconds)
+    finally:
+        if not working.done():
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+    if not done:
+        raise error
+    return working.result()
 
 
 async def _prepare_image(
@@ -96,12 +135,15 @@ async def _prepare_image(
     ready = configuration.image or ready_image(resolved.version.job.source)
     if ready:
         say(f"Ready image {ready}")
-        await bring_ready(ready, builder, access)
+        limit = configuration.start_deadline
+        await within(limit, bring_ready(ready, builder, access), not_there(f"the image {ready}", limit))
         return Prepared(image=ready)
     what = await plan_image(
         resolved.version, context.store, context.settings, builder, base_image=configuration.base_image
     )
-    image = await build_planned(what, resolved.version, context.store, builder, say)
+    limit = configuration.build_timeout
+    building = build_planned(what, resolved.version, context.store, builder, say)
+    image = await within(limit, building, _not_built("image", limit))
     return Prepared(image=image, workdir=what.workdir or None, root=what.root or None)
 
 

@@ -66,7 +66,54 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out-of-memory"
+    START_DEADLINE = "start-deadline"
     INFRASTRUCTURE = "infrastructure"
+    PREEMPTED = "preempted"
+
+    @property
+    def is_infrastructure(self) -> bool:
+        """Whether the program is not to blame."""
+        return self in {Reason.START_DEADLINE, Reason.INFRASTRUCTURE, Reason.PREEMPTED}
+
+
+class RetryPolicy(Frozen):
+    """How many further attempts follow ends of each class; each class is counted for itself."""
+
+    failures: int = Field(default=0, ge=0, description="After a program that failed, or ran out of memory.")
+    timeouts: int = Field(default=0, ge=0, description="After the time limit.")
+    infrastructure: int = Field(default=0, ge=0, description="After a loss of infrastructure, or no start in time.")
+    preemptions: int = Field(default=0, ge=0, description="After the infrastructure took its machine back.")
+
+    def limit(self, reason: Reason) -> int:
+        """The number that holds for an end of this reason."""
+        if reason is Reason.PREEMPTED:
+            return self.preemptions
+        if reason.is_infrastructure:
+            return self.infrastructure
+        return self.timeouts if reason is Reason.TIMEOUT else self.failures
+
+
+class Retry(Frozen):
+    """One more attempt."""
+
+    number: int = Field(ge=1, description="Of this class.")
+    limit: int = Field(ge=1, description="Of this class.")
+    at_head: bool = Field(description="Back to the old place in line, for the program is not to blame.")
+
+
+def next_attempt(policy: RetryPolicy, reason: Reason, earlier: tuple[Reason, ...]) -> Retry | None:
+    """What follows an attempt that ended for this reason, after earlier ones; None: nothing. Pure."""
+    if reason is Reason.CANCELLED:
+        return None
+    number = 1 + sum(_class_of(one) == _class_of(reason) for one in earlier)
+    limit = policy.limit(reason)
+    return Retry(number=number, limit=limit, at_head=reason.is_infrastructure) if number <= limit else None
+
+
+def _class_of(reason: Reason) -> str:
+    if reason in {Reason.TIMEOUT, Reason.PREEMPTED, Reason.CANCELLED}:
+        return reason.value
+    return "infrastructure" if reason.is_infrastructure else "failure"
 
 
 class OutputsUrl(Frozen):
@@ -129,7 +176,7 @@ class Outcome(Frozen):
         """The terminal state that tells this end."""
         if self.reason is Reason.CANCELLED:
             return RunState.CANCELLED
-        if self.reason is Reason.INFRASTRUCTURE:
+        if self.reason.is_infrastructure:
             return RunState.CRASHED
         return RunState.COMPLETED if self.reason is Reason.EXITED and self.exit_code == 0 else RunState.FAILED
 

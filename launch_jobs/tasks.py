@@ -73,8 +73,11 @@ async def resolve_job(job: str, overrides: Overrides) -> Resolved:
 async def build_image(resolved: Resolved) -> Prepared:
     """Build the job's image (Docker) or environment (process), or find it built."""
     context = _context()
-    async with told_building(resolved, container=context.kind == "docker") as say:
-        return await preparation.prepare(context, resolved, say)
+    try:
+        async with told_building(resolved, container=context.kind == "docker") as say:
+            return await preparation.prepare(context, resolved, say)
+    except preparation.NotStartedInTime as why:
+        await execution.never_started(context, resolved, why)
 
 
 @task(name="execute_job", cache_policy=NO_CACHE, persist_result=False)
@@ -88,7 +91,7 @@ async def execute_job(resolved: Resolved, prepared: Prepared) -> Outcome:
     async with told_running(context), card_shown(context, resolved, prepared):
         outcome = await execution.execute(context, resolved, prepared, _output())
     await show_results(context, resolved.version, outcome)
-    return execution.completed(outcome)
+    return await execution.completed(context, resolved, outcome)
 
 
 @task(name="capture_source", cache_policy=NO_CACHE, persist_result=False)

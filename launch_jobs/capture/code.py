@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch_jobs.capture.ignore import IgnoreRules
+from launch_jobs.capture.ignore import IgnoreRules, is_compiled_module
 from launch_jobs.capture.limits import Limits, Meter
 from launch_jobs.capture.mounts import kernel_mounts, mount_notes
 from launch_jobs.capture.secrets import check_secrets
@@ -159,12 +159,31 @@ def _look(root: Path, without: frozenset[str], meter: Meter) -> tuple[list[SeenF
             continue
         meter.add(path, stamp[1])
         paths.append(path)
+    for path in sorted(_compiled_modules(root, paths).difference(paths, without, instead)):
+        meter.add(path, os.lstat(root / path).st_size)
+        paths.append(path)
     seen = [_see(root, path) for path in paths]
     for path, file in instead.items():
         if one := see(root, path, elsewhere=file):
             meter.add(path, one.size)
             seen.append(one)
     return sorted(seen, key=lambda one: one.path), tuple(sorted(notes))
+
+
+def _compiled_modules(root: Path, paths: Collection[str]) -> set[str]:
+    """Compiled modules beside source, though `.gitignore` or `.dockerignore` names them: nobody builds them elsewhere.
+
+    What `.launchignore` says stays out: that is meant for us.
+    """
+    own = IgnoreRules(root, names=(".launchignore",), dockers=False)
+    folders = {path.rpartition("/")[0] for path in paths if path.endswith(".py")}
+    return {
+        path
+        for prefix in (f"{folder}/" if folder else "" for folder in folders)
+        for one in os.scandir(root / prefix)
+        if is_compiled_module(one.name) and one.is_file(follow_symlinks=False)
+        if own.keeps_with_parents(path := prefix + one.name)
+    }
 
 
 def _stamp(root: Path, path: str) -> Stamp | None:

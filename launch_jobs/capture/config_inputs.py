@@ -27,7 +27,6 @@ from launch_jobs.capture.source import Snapshot
 from launch_jobs.config_files import LARGEST, SUFFIXES, ConfigText, Keys, NotConfigError, dotted, read_config
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import InputFile, Inputs, JsonObject, Option
-from launch_jobs.names import canonical_json
 
 MOST, LONGEST = 200, 100
 """Values in a file, and items in a list of them: what has more is data, unless `--input-file` names it."""
@@ -193,12 +192,12 @@ def _words(captured: CapturedInputs) -> Iterator[str]:
 
 def _with(captured: CapturedInputs, config: ConfigText) -> CapturedInputs:
     schema, options = captured.inputs.parameters_schema, captured.inputs.options
-    properties, values = properties_of(captured.inputs), captured.values
+    properties = properties_of(captured.inputs)
     set_by = {option.name for option in options}
     added: dict[str, Keys] = {}
-    for keys, value in config.values.items():
+    for keys in config.values:
         name = dotted(keys)
-        if name in properties and name not in set_by and _same(values.get(name), value):
+        if name in properties and name not in set_by:
             continue  # the program gave it to `track`, which brings the launch's value
         free = next((one for one in _names(config.path, name) if one not in properties and one not in added), None)
         added |= {free: keys} if free else {}
@@ -208,7 +207,7 @@ def _with(captured: CapturedInputs, config: ConfigText) -> CapturedInputs:
         options=(*options, *(_option(name, config, keys) for name, keys in added.items())),
         files=(*captured.inputs.files, InputFile(path=config.path, text=config.text)) if added else (),
     )
-    return replace(captured, inputs=inputs, values={**_values(config, added), **values}) if added else captured
+    return replace(captured, inputs=inputs, values={**_values(config, added), **captured.values}) if added else captured
 
 
 def _names(path: str, name: str) -> Iterator[str]:
@@ -227,12 +226,8 @@ def _property(name: str, config: ConfigText, keys: Keys) -> JsonObject:
 
 
 def _option(name: str, config: ConfigText, keys: Keys) -> Option:
-    return Option(name=name, flag=None, action="file", file=config.path, keys=keys)
+    return Option(name=name, flag=None, action="file", file=config.path, at=keys)
 
 
 def _values(config: ConfigText, added: Mapping[str, Keys]) -> JsonObject:
     return {name: config.values[keys] for name, keys in added.items()}
-
-
-def _same(one: JsonValue, other: JsonValue) -> bool:
-    return canonical_json(one) == canonical_json(other)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch_jobs.capture.interpreter import Program
-from launch_jobs.capture.source import Snapshot
+from launch_jobs.capture.runner import inner_command, program_is_python
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Entrypoint
 
@@ -48,19 +48,19 @@ class Located:
         return path in self.files or path == "." or any(file.startswith(f"{path}/") for file in self.files)
 
 
-def locate(program: Program, directory: Path, snapshot: Snapshot) -> Located:
-    """Find a command in its source tree.
+def locate(program: Program, directory: Path, root: Path, files: frozenset[str]) -> Located:
+    """Find a command in its source tree, of these files.
 
     Raises:
         BadInput: its Python script is outside the tree, or inside but no part of the source.
     """
-    found = Located(program, directory, snapshot.root, frozenset(entry.path for entry in snapshot.files))
+    found = Located(program, directory, root, files)
     if program.kind != "script" or _installed(program):
         return found
     script = found.relative(program.target)
     if script is None:
         raise BadInput(
-            f"the script {program.target!r} is outside the source tree {snapshot.root}",
+            f"the script {program.target!r} is outside the source tree {root}",
             do="Run it from its own folder or repository",
         )
     if not found.holds(script):
@@ -71,8 +71,11 @@ def locate(program: Program, directory: Path, snapshot: Snapshot) -> Located:
 def entrypoint_of(argv: Sequence[str], located: Located) -> Entrypoint:
     """The job's command: `python` for whatever Python, and paths of the source tree relative to where it runs."""
     program = located.program
-    words = [_word(word, located) for word in argv]
-    if program.index or program.kind in ("code", "input"):
+    inner = inner_command(argv) if program.kind == "program" else ()
+    words = [_word(word, located) for word in inner or argv]
+    if inner:
+        words[0] = "python" if program_is_python(words[0]) else words[0]
+    elif program.index or program.kind in ("code", "input"):
         words[0] = "python"
     else:
         words[0] = _program_word(located)

@@ -72,6 +72,7 @@ class Git:
         work_tree: where files are written.
         user: the user's configuration counts (see the module).
         secrets: environment variables that nobody shall read.
+        timeout_s: after which a command is killed.
     """
 
     folder: Path
@@ -80,12 +81,13 @@ class Git:
     work_tree: Path | None = None
     user: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    timeout_s: float | None = None
 
     def run(self, *arguments: str, stdin: bytes | BinaryIO = b"") -> bytes:
         """Run one command, give it bytes or an open file to read, and return what it prints.
 
         Raises:
-            GitFailedError: it ended with another code than 0.
+            GitFailedError: it ended with another code than 0, or not in time.
             CaptureError: git is not installed.
         """
         given, file = (stdin, None) if isinstance(stdin, bytes) else (None, stdin)
@@ -94,6 +96,7 @@ class Git:
                 self._command(arguments),
                 cwd=self.folder,
                 env=self._environment(),
+                timeout=self.timeout_s,
                 capture_output=True,
                 input=given,
                 stdin=file,
@@ -101,6 +104,8 @@ class Git:
             )
         except FileNotFoundError as error:
             raise CaptureError("git is not on PATH", do="Install git") from error
+        except subprocess.TimeoutExpired as error:
+            raise GitFailedError(f"no answer in {self.timeout_s:g} s") from error
         if done.returncode:
             said = _one_line(done.stderr.decode(errors="replace"))
             raise GitFailedError(said or f"git {arguments[0]} ended with code {done.returncode}")

@@ -93,7 +93,9 @@ def _snapshot_remote(url: str, ref: str, folder: tempfile.TemporaryDirectory[str
     submodules = [record for record in private.paths("ls-files", "-z", "--stage") if record.startswith("160000 ")]
     if submodules:
         raise CaptureError(
-            f"the submodule {submodules[0].partition(chr(9))[2]!r} of {clean_url(url)} cannot be carried"
+            f"{clean_url(url)} has the submodule {submodules[0].partition(chr(9))[2]!r}, which no commit of it holds",
+            do="Capture a clone, whose submodules travel: git clone --recurse-submodules, "
+            "then launch job create git PATH -- CMD",
         )
     write_files(private, tree)
     entries = scan_tree(tree)

@@ -104,7 +104,11 @@ def _fill(private: Git, what: tuple[str, Path | None], where: Path | str, tree: 
         ) from error
     submodules = [record for record in private.paths("ls-files", "-z", "--stage") if record.startswith("160000 ")]
     if submodules:
-        raise CaptureError(f"the submodule {submodules[0].partition(chr(9))[2]!r} of {shown} cannot be carried")
+        raise CaptureError(
+            f"{shown} has the submodule {submodules[0].partition(chr(9))[2]!r}, which no commit of it holds",
+            do="Apply the patch by hand in a clone (git clone --recurse-submodules), and capture that: "
+            "launch job create git PATH -- CMD",
+        )
     try:
         write_files(private, tree)
     except GitFailedError as error:

@@ -22,6 +22,9 @@ _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NOT_BY_ID = ("not our ref", "unadvertised object", "does not support shallow", "couldn't find remote ref")
 
 
+_ANSWER_S = 10.0
+"""How long a remote may take to say that it is there."""
+
 _ADVICE = (
     "Check the address, and the credentials git has on this machine; "
     "or name a launch-git-credentials block in the setting git_credentials"
@@ -87,6 +90,16 @@ def remote_notes(repository: Repository, remote: Remote) -> list[str]:
     if pushed != meant:
         notes.append(f"The remote {remote.name!r} is pushed to another address, {_shown(pushed)}.")
     return notes
+
+
+def unreachable_notes(scratch: Git, remote: Remote) -> list[str]:
+    """What to know of a remote that a launch will need, and that does not answer us now."""
+    try:
+        asked = replace(_network(scratch, remote.url), timeout_s=_ANSWER_S)
+        asked.run("ls-remote", "--quiet", "--heads", "--", remote.url, "refs/heads/launch-jobs-asks-only")
+    except (GitFailedError, Refused) as error:
+        return [f"The remote {remote.url} does not answer now, and every launch will need it: {error}"]
+    return []
 
 
 def _shown(url: str) -> str:

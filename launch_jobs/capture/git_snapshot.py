@@ -18,7 +18,15 @@ from launch_jobs.capture.git_carried import carried_files
 from launch_jobs.capture.git_files import Looked, git_mode, look
 from launch_jobs.capture.git_filters import note_filters
 from launch_jobs.capture.git_proof import rebuild_git
-from launch_jobs.capture.git_remote import Remote, check_bundle, choose_remote, remote_notes, write_bundle
+from launch_jobs.capture.git_remote import (
+    Remote,
+    check_bundle,
+    choose_remote,
+    prerequisites,
+    remote_notes,
+    unreachable_notes,
+    write_bundle,
+)
 from launch_jobs.capture.git_vouched import read_rest
 from launch_jobs.capture.held import HeldSource
 from launch_jobs.capture.limits import Limits, Meter
@@ -219,8 +227,10 @@ def _origin(held: _Held) -> tuple[Origin, list[str]]:
     repository, commit, remote = held.asked.repository, held.asked.commit, held.remote
     url, notes = (remote.url, remote_notes(repository, remote)) if remote else (None, [])
     if remote and remote.has_commit:
-        return Origin(remote=url), notes
+        return Origin(remote=url), [*notes, *unreachable_notes(held.private, remote)]
     bundle = write_bundle(repository, held.private, commit, remote)
+    if remote and prerequisites(bundle):
+        notes.extend(unreachable_notes(held.private, remote))
     return Origin(remote=url, bundle=held.asked.store.put_blob(bundle)), notes
 
 

@@ -3,11 +3,14 @@
 Reading ten thousand files takes half a second. Of a file whose inode is as git last saw it, git has the content
 already; it is read later all the same, and only if it is no longer the same file then, git's copy stands for it. A file
 is vouched for only where that copy is sure to be its bytes: no flag keeps git from looking, no filter is between the
-two, both are of the same size, and it was not changed so lately that a further change might leave its times as they are.
+two, both are of the same size, and it was not changed so lately that a further change might leave its times as they
+are. git itself is never asked to compare: of files that changed lately it would run the repository's filters.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +27,9 @@ _AT_ONCE_BYTES = 64 << 20
 _MODES = {"100644": "644", "100755": "755"}
 # Paths with an attribute that makes git's copy other bytes than the file; line endings show in the size.
 _FILTERED = ":(exclude,attr:!filter !ident !working-tree-encoding)"
-_STRICT = ("-c", "core.trustctime=true", "-c", "core.checkStat=default", "-c", "core.fileMode=true")
+_INODE = re.compile(
+    rb"([^\0]+)\0  ctime: (\d+):(\d+)\n  mtime: (\d+):(\d+)\n  dev: \d+\tino: (\d+)\n  uid: .*\n  size: .*\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +38,20 @@ class Vouched:
 
     Attributes:
         files: path → mode, git's name of the content, and its size.
-        since_ns: when git was asked.
+        inodes: path → times of content and inode, and the inode's number, as git last saw them.
+        before_ns: later changes may be unseen.
     """
 
     files: Mapping[str, tuple[str, str, int]]
-    since_ns: int
+    inodes: Mapping[str, tuple[int, int, int]]
+    before_ns: int
 
     def unread(self, path: str, stamp: Stamp) -> SeenFile | None:
         """The file in this state, its digest left open; None if it must be read at once."""
         mode, object_id, size = self.files.get(path, ("", "", -1))
-        if size != stamp[1] or _MODES.get(mode) != mode_of(stamp) or max(stamp[2:4]) > self.since_ns - _LATELY_NS:
+        if size != stamp[1] or _MODES.get(mode) != mode_of(stamp) or max(stamp[2:4]) >= self.before_ns:
+            return None
+        if self.inodes.get(path) != (stamp[2], stamp[3], stamp[4] & 0xFFFFFFFF):
             return None
         return SeenFile(path, mode_of(stamp), "", size, stamp, object_id)
 
@@ -83,14 +92,24 @@ def vouched_files(repository: Repository, index: Mapping[str, tuple[str, str]], 
         index: the files that git looks at: path → mode and git's name of the content.
         commit: the commit's.
     """
-    since = time.time_ns()
-    if not commit.sizes:
-        return Vouched({}, since)
-    # As plumbing this compares inodes only: what it does not name is as git left it.
-    touched = {*repository.git.paths(*_STRICT, "diff-files", "-z", "--name-only", "--ignore-submodules=all")}
-    touched.update(repository.git.paths("ls-files", "-z", "--", _FILTERED))
-    same = (path for path, one in index.items() if commit.names.get(path) == one and path not in touched)
-    return Vouched({path: (*index[path], commit.sizes.get(path, -1)) for path in same}, since)
+    if not (commit.sizes and index and repository.git.git_dir):
+        return Vouched({}, {}, 0)
+    # A file as new as the index may have changed after git looked.
+    written = (repository.git.git_dir / "index").stat().st_mtime_ns
+    before = min(written, time.time_ns() - _LATELY_NS)
+    filtered = {*repository.git.paths("ls-files", "-z", "--", _FILTERED)}
+    same = (path for path, one in index.items() if commit.names.get(path) == one and path not in filtered)
+    files = {path: (*index[path], commit.sizes.get(path, -1)) for path in same}
+    return Vouched(files, _inodes(repository), before)
+
+
+def _inodes(repository: Repository) -> dict[str, tuple[int, int, int]]:
+    """What git's index says of inodes; nothing, should a later git write it otherwise."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for path, *numbers in _INODE.findall(repository.git.run("ls-files", "-z", "--debug")):
+        changed, changed_ns, modified, modified_ns, inode = map(int, numbers)
+        found[os.fsdecode(path)] = (modified * 10**9 + modified_ns, changed * 10**9 + changed_ns, inode)
+    return found
 
 
 def read_rest(repository: Repository, seen: dict[str, SeenFile]) -> None:

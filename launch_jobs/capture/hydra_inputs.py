@@ -1,4 +1,4 @@
-"""From a composed Hydra configuration to a job's inputs: every value is a parameter, set by `key=value`."""
+"""From a composed Hydra configuration to a job's inputs: every value and every group is a parameter, `key=value`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from launch_jobs.arguments import properties_of
 from launch_jobs.capture.examples import ANY, schema_by
 from launch_jobs.capture.taken import Parsed, SeenArguments, Taken, WholeError, proven
 from launch_jobs.job import Inputs, JsonObject, Option
@@ -28,6 +29,21 @@ class SeenOverride(BaseModel):
     value: JsonValue = None
 
 
+class SeenGroup(BaseModel):
+    """A group of the defaults list: the file that is chosen of it, None for none, and those that could be."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    choice: str | None
+    options: tuple[str, ...] = ()
+
+    @property
+    def schema_(self) -> JsonObject:
+        """The files of the group, and none if none is chosen."""
+        return {"enum": [*self.options, *([None] if self.choice is None else [])]}
+
+
 class SeenHydra(SeenArguments):
     """The configuration as its files have it, and what the command line sets in it.
 
@@ -39,6 +55,7 @@ class SeenHydra(SeenArguments):
     config: dict[str, object]
     texts: tuple[str, ...] = ()
     overrides: tuple[SeenOverride, ...] = ()
+    groups: tuple[SeenGroup, ...] = ()
 
 
 def take_hydra(seen: SeenHydra) -> Taken:
@@ -49,11 +66,17 @@ def take_hydra(seen: SeenHydra) -> Taken:
     """
     if any(word in _SWEEP for word in seen.args):
         raise WholeError("--multirun is several runs in one")
-    leaves = dict(_leaves(seen.config, ""))
+    groups = [one for one in seen.groups if one.choice is None or one.choice in one.options]
+    # What the command line adds or takes away, it does to a defaults list that has no such group, or has.
+    groups = [one for one in groups if not any(text[1:].partition("=")[0] == one.name for text in seen.texts)]
+    names = {one.name for one in groups}
+    leaves = {name: value for name, value in _leaves(seen.config, "") if name not in names}
     set_here = [one for one in seen.overrides if one.kind == "CHANGE" and one.key in leaves and _plain(one)]
+    chosen = {text: one for one in groups for text in seen.texts if text.partition("=")[0] == one.name}
     values: JsonObject = {one.key: one.value for one in set_here}
-    inputs = _inputs(leaves, values)
-    covered = {one.text for one in set_here}
+    values |= {one.name: one.choice for one in chosen.values()}
+    inputs = _with_groups(_inputs(leaves, values), groups, {one.name for one in chosen.values()})
+    covered = {one.text for one in set_here} | chosen.keys()
     # argparse, which Hydra has for its own options, wants all overrides in one place.
     others = [word for word in seen.args if word not in seen.texts]
     kept = [word for word in seen.args if word in seen.texts and word not in covered]
@@ -87,6 +110,23 @@ def _inputs(leaves: JsonObject, values: JsonObject) -> Inputs:
     schema: JsonObject = {"type": "object", "properties": properties, "additionalProperties": False}
     options = tuple(Option(name=name, flag=None, action="assign") for name in leaves)
     return Inputs(parameters_schema={**schema, "required": required} if required else schema, options=options)
+
+
+def _with_groups(inputs: Inputs, groups: list[SeenGroup], chosen: set[str]) -> Inputs:
+    """The groups before all values. Of one that the command line chose, nobody knows what the files choose."""
+    if not groups:
+        return inputs
+    properties: dict[str, JsonValue] = {
+        one.name: {**one.schema_, "title": one.name, **({} if one.name in chosen else {"default": one.choice})}
+        for one in groups
+    }
+    schema = inputs.parameters_schema
+    required = [*cast("list[JsonValue]", schema.get("required", [])), *sorted(chosen)]
+    whole: JsonObject = {**schema, "properties": {**properties, **properties_of(inputs)}}
+    options = tuple(Option(name=one.name, flag=None, action="assign") for one in groups)
+    return Inputs(
+        parameters_schema={**whole, "required": required} if required else whole, options=(*options, *inputs.options)
+    )
 
 
 def _given(values: JsonObject, name: str) -> list[JsonValue]:

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from launch_jobs.capture.process import run_quiet
+from launch_jobs.capture.runner import inner_name
 from launch_jobs.errors import BadInput, CaptureError
 from launch_jobs.job import JsonObject
 from launch_jobs.names import slug
@@ -54,7 +55,7 @@ class Program:
             return slug(self.target.rpartition(".")[2])
         if self.kind == "script":
             return slug(Path(self.target).resolve().stem if self.target in (".", "..") else Path(self.target).stem)
-        return slug(Path(self.argv[0]).stem)
+        return slug(inner_name(self.argv) or Path(self.argv[0]).stem)
 
     @property
     def hidden(self) -> str | None:

@@ -14,16 +14,19 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launch_jobs.capture.interpreter import Program, find_program
 from launch_jobs.capture.limits import Limits
-from launch_jobs.capture.notebook import Notebook, read_notebook
-from launch_jobs.capture.notebook_script import Script, script_of
 from launch_jobs.capture.process import run_quiet
-from launch_jobs.capture.tree import Snapshot
 from launch_jobs.errors import BadInput, CaptureError
 from launch_jobs.job import JsonObject
 from launch_jobs.names import slug
+
+if TYPE_CHECKING:
+    from launch_jobs.capture.notebook import Notebook
+    from launch_jobs.capture.notebook_script import Script
+    from launch_jobs.capture.tree import Snapshot
 
 SUFFIX = ".ipynb"
 
@@ -92,6 +95,10 @@ def asked_for(
         _check_interpreter(program)
         yield Asked(program.argv, program, program.name, directory, directory, program.argv)
         return
+    # Imported here, for a program that is no notebook would wait for it.
+    from launch_jobs.capture.notebook import read_notebook
+    from launch_jobs.capture.notebook_script import script_of
+
     file = (directory / command[0]).resolve()
     notebook = read_notebook(file)
     script = script_of(file.name, notebook.cells, magics=magics)

@@ -27,6 +27,8 @@ class Observation(BaseModel):
         modules: file of each module that was loaded at the end; None where it has none.
         path: `sys.path` at the end.
         parser: the parser of the command's own arguments.
+        open: files that were open at the end.
+        objects: S3 objects that were read or written through botocore.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -48,6 +50,8 @@ class Observation(BaseModel):
     libraries: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+    objects: tuple[JsonObject, ...] = ()
     parser: SeenOrNone = None
 
     @property
@@ -78,8 +82,8 @@ _PARAMETERS = TypeAdapter(JsonObject)
 
 def _read(path: Path) -> Observation | None:
     pid, _, started = path.stem.partition("-")
-    gathered: dict[str, object] = {"imports": [], "written": [], "read": []}
-    places = {"import": "imports", "write": "written", "read": "read"}
+    gathered: dict[str, object] = {"imports": [], "written": [], "read": [], "objects": []}
+    places = {"import": "imports", "write": "written", "read": "read", "object": "objects"}
     for kind, values in _facts(path):
         if kind in places:
             cast("list[object]", gathered[places[kind]]).extend(values)

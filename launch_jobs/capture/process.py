@@ -71,6 +71,15 @@ def run_quiet(command: Sequence[str], text: str, environment: Mapping[str, str])
         raise CaptureError(f"{command[0]!r} cannot be asked what is installed: {last[0]}")
 
 
+def answer_of(command: Sequence[str]) -> str:
+    """What a short program of the system prints, however it ends; empty where there is none, or it hangs."""
+    try:
+        done = subprocess.run(list(command), capture_output=True, stdin=subprocess.DEVNULL, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace")
+
+
 @contextmanager
 def _signals(forward: Callable[[int], None]) -> Generator[None]:
     def pass_on(number: int, _frame: FrameType | None) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import JsonValue
 
-from launch_jobs.arguments import properties_of
-from launch_jobs.capture.parameters import CapturedInputs
 from launch_jobs.capture.secrets import secrets_in
 from launch_jobs.errors import Refused
 from launch_jobs.job import JsonObject
+
+if TYPE_CHECKING:
+    from launch_jobs.capture.parameters import CapturedInputs
 
 HIDDEN = "****"
 _NAMED = re.compile(
@@ -58,6 +59,8 @@ def without_secrets(captured: CapturedInputs) -> CapturedInputs:
 
     The parameter itself stays; a run that does not give it leaves it to the program, as this run did.
     """
+    from launch_jobs.arguments import properties_of
+
     properties = properties_of(captured.inputs)
     defaults = {name: schema.get("default") for name, schema in properties.items()}
     hidden = {name for name, value in [*captured.values.items(), *defaults.items()] if is_secret(name, value)}

@@ -1,10 +1,17 @@
-"""Which packages of the operating system hold the libraries that a process had loaded (Debian's, Alpine's)."""
+"""Which packages of the operating system hold the libraries that a process had loaded (Debian's, Alpine's, rpm's)."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from launch_jobs.capture.process import answer_of
+
+_RPM_DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
+_RPM_FORMAT = "%{NAME}=%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\n"
+_RPM_LINE = re.compile(r"[^\s=]+=[^\s=]+")
 
 
 def system_packages(libraries: Iterable[str], root: Path = Path("/")) -> tuple[str, ...]:
@@ -18,7 +25,7 @@ def system_packages(libraries: Iterable[str], root: Path = Path("/")) -> tuple[s
     if not wanted:
         return ()
     found = {*_debian(wanted, root / "var/lib/dpkg"), *_alpine(wanted, root / "lib/apk/db/installed")}
-    return tuple(sorted(found))
+    return tuple(sorted(found or {*_rpm(wanted, root)}))
 
 
 def _names(path: str, root: Path) -> Iterator[str]:
@@ -56,6 +63,15 @@ def _alpine(wanted: set[str], database: Path) -> Iterator[str]:
             folder = value
         elif kind == "R" and f"/{folder}/{value}" in wanted:
             yield f"{package}={version}"
+
+
+def _rpm(wanted: set[str], root: Path) -> Iterator[str]:
+    """Asked of rpm itself, whose database has had three formats so far."""
+    database = next((folder for one in _RPM_DATABASES if (folder := root / one).is_dir()), None)
+    if database is None:
+        return
+    said = answer_of(["rpm", f"--dbpath={database}", "-qf", "--queryformat", _RPM_FORMAT, *sorted(wanted)])
+    yield from (line for line in said.splitlines() if _RPM_LINE.fullmatch(line))
 
 
 def _lines(file: Path) -> list[str]:

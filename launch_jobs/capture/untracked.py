@@ -164,7 +164,7 @@ def _capture_files(folder: Path, wanted: _Wanted) -> JobVersion:
 def _capture(snapshot: Snapshot, asked: Asked, wanted: _Wanted) -> JobVersion:
     prove(snapshot, wanted.store)
     program = asked.program
-    located = locate(program, asked.directory, snapshot)
+    located = locate(program, asked.directory, snapshot.root, frozenset(entry.path for entry in snapshot.files))
     job = Job(
         source=snapshot.source,
         entrypoint=entrypoint_of(program.argv, located),

@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     from launch_jobs.difference import Change, Difference, FileChange, FileState, Side
     from launch_jobs.job import JobVersion, TreeEntry
 
+_MOST_LINES = 400
+"""With more changed lines, the list of files would be lost among them."""
+
 _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
 
 @click.command("diff")
 @click.argument("before", metavar="JOB")
 @click.argument("after", metavar="JOB")
+@click.option("--lines", is_flag=True, help="Show every changed line, however many there are.")
 @json_option
-def diff(before: str, after: str, as_json: bool) -> None:
+def diff(before: str, after: str, lines: bool, as_json: bool) -> None:
     """Show what is different from one job to another.
 
-    Source, command, environment, parameters, and the values of the latest tracked runs. The exit code is 0 with and
-    without differences.
+    Source, command, environment, parameters, datasets, and the values of the latest tracked runs: + added, - removed,
+    ~ changed. The exit code is 0 with and without differences.
     """
     from launch_jobs.cli.present import job_document
     from launch_jobs.difference import compare
@@ -41,6 +45,7 @@ def diff(before: str, after: str, as_json: bool) -> None:
         emit({"before": job_document(old), "after": job_document(new), **found.model_dump(mode="json")})
         return
     _print(old, new, found)
+    _print_files(found.files, every=lines)
     next_command(f"launch submit {new.label} -q QUEUE")
 
 
@@ -93,10 +98,6 @@ def _print(old: JobVersion, new: JobVersion, found: Difference) -> None:
         ("captured values", found.captured),
     ):
         _print_changes(title, changes)
-    if found.files:
-        click.secho("\nsource", bold=True)
-    for change in found.files:
-        _print_file(change)
 
 
 def _print_changes(title: str, changes: tuple[Change, ...]) -> None:
@@ -114,10 +115,23 @@ def _line(kind: str, text: str) -> None:
     click.secho(f"{sign} {printable(text)}", fg=colour)
 
 
-def _print_file(change: FileChange) -> None:
+def _print_files(changes: tuple[FileChange, ...], *, every: bool) -> None:
+    if not changes:
+        return
+    click.secho("\nsource", bold=True)
+    shown = every or sum(len(change.diff) for change in changes) <= _MOST_LINES
+    for change in changes:
+        _print_file(change, lines=shown)
+    if not shown:
+        click.echo("Many lines changed: --lines shows them")
+
+
+def _print_file(change: FileChange, *, lines: bool) -> None:
     states = [_state(state) for state in (change.before, change.after) if state]
-    _line(change.kind, f"{change.path} {' → '.join(dict.fromkeys(states))}")
-    for line in change.diff[2:]:
+    added, removed = (sum(line.startswith(sign) for line in change.diff[2:]) for sign in "+-")
+    count = f" +{added} -{removed}" if change.diff else ""
+    _line(change.kind, f"{change.path} {' → '.join(dict.fromkeys(states))}{count}")
+    for line in change.diff[2:] if lines else ():
         colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
         click.secho(f"    {printable(line)}", fg=colour, dim=colour is None)
 

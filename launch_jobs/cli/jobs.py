@@ -17,7 +17,7 @@ from launch_jobs.cli.session import Session, local_session
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from launch_jobs.job import CaptureRecord, JobVersion
+    from launch_jobs.job import CaptureRecord, JobVersion, Parent
 
 
 @click.group("job")
@@ -73,13 +73,19 @@ def _whole(session: Session, version: JobVersion, records: list[CaptureRecord]) 
         "job": version.job.model_dump(mode="json"),
         "origin": version.origin.model_dump(mode="json"),
         "records": [record.model_dump(mode="json") for record in records],
+        "made_from": [parent.model_dump(mode="json") for parent in _parents(records)],
     }
+
+
+def _parents(records: list[CaptureRecord]) -> list[Parent]:
+    """What the job was made from, in any of its captures."""
+    return list(dict.fromkeys(parent for record in records for parent in record.parents))
 
 
 def _print_job(session: Session, version: JobVersion, records: list[CaptureRecord]) -> None:
     import shlex
 
-    from launch_jobs.cli.present import duration_text, pairs_text, source_text
+    from launch_jobs.cli.present import duration_text, pairs_text, parent_text, source_text
 
     job, aliases = version.job, session.store.aliases(version.name)
     facts(
@@ -96,6 +102,7 @@ def _print_job(session: Session, version: JobVersion, records: list[CaptureRecor
             ("base image", job.base_image),
             ("python", job.environment.python),
             ("distributions", len(job.environment.distributions) or None),
+            *(("made from", parent_text(parent)) for parent in _parents(records)),
         ]
     )
     _print_parameters(version)
@@ -141,12 +148,14 @@ def _print_parameters(version: JobVersion) -> None:
 @json_option
 def checkout(job: str, directory: Path, as_json: bool) -> None:
     """Write a job's source tree, byte for byte, into a new folder."""
+    from launch_jobs.capture.lineage import remember_checkout
     from launch_jobs.capture.source import checkout as write_tree
     from launch_jobs.cli.present import job_document
 
     session = local_session()
     version = session.job(job)
     write_tree(version, session.store, directory)
+    remember_checkout(directory, version)
     if as_json:
         emit({**job_document(version), "directory": str(directory.absolute())})
         return

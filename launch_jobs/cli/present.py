@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from launch_jobs.job import JobVersion
+    from launch_jobs.job import JobVersion, Parent
     from launch_jobs.run import OutputFile, RunInfo
 
 _STEPS = (("d", 86400), ("h", 3600), ("min", 60))
@@ -121,6 +121,12 @@ def job_document(version: JobVersion) -> dict[str, JsonValue]:
         "reference": version.reference,
         "created": version.created,
     }
+
+
+def parent_text(parent: Parent) -> str:
+    """What a job was made from, in a few words."""
+    run = f"run {parent.run}" + (f" of {parent.job}" if parent.job else "")
+    return {"run": run, "checkout": f"{parent.job} (checked out)", "outputs": f"{run} (its outputs)"}[parent.how]
 
 
 def source_text(version: JobVersion) -> str:

@@ -37,7 +37,7 @@ def changed_files(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tuple[
     values: dict[str, dict[Keys, JsonValue]] = {}
     for option in inputs.options:
         if option.file is not None and option.name in changed:
-            values.setdefault(option.file, {})[option.keys] = changed[option.name]
+            values.setdefault(option.file, {})[option.at] = changed[option.name]
     return tuple(_changed(file, values[file.path]) for file in inputs.files if file.path in values)
 
 

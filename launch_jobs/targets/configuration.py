@@ -52,6 +52,45 @@ class ProcessConfiguration(Frozen):
         title="Time limit",
         description="Most seconds a run may take; null: no limit.",
     )
+    start_deadline: float | None = Field(
+        default=None,
+        gt=0,
+        le=_YEAR_S,
+        allow_inf_nan=False,
+        title="Start deadline",
+        description="Most seconds until the program can start: for the pull of a ready image; null: no limit.",
+    )
+    build_timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=_YEAR_S,
+        allow_inf_nan=False,
+        title="Build time limit",
+        description="Most seconds that building the image or environment may take; null: no limit.",
+    )
+    timeout_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        title="Retries after a time limit",
+        description="Further attempts after the time limit; null: as many as the run's own retries.",
+    )
+    infrastructure_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        title="Retries after lost infrastructure",
+        description="Further attempts, first in line, after a container, host or engine was lost or did not start in "
+        "time; null: as many as the run's own retries.",
+    )
+    preemption_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        title="Retries after preemption",
+        description="Further attempts, first in line, after the machine was taken back; null: as many as the run's "
+        "own retries.",
+    )
     stop_grace_seconds: float = Field(
         default=10,
         ge=0,

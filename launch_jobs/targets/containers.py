@@ -22,6 +22,7 @@ _SHELL_CODES = frozenset({126, 127})
 _READ_ONLY_FILE, _READ_ONLY_FOLDER = 0o444, 0o555
 _CHUNK = 1 << 20
 _OURS = PurePosixPath("/launch")
+_OPEN = 0o777
 _OPEN_FOLDER = 1 << 31 | 1 << 20 | 0o777
 """A folder (Go's first bit) in which anybody may write, and remove what is theirs (its sticky bit)."""
 
@@ -94,7 +95,7 @@ class Containers:
                 Other failures of the start are in the container's status.
         """
         files = self._files(spec) if spec.files else b""
-        if spec.datasets or files or not self._has_empty_outputs(spec):
+        if spec.datasets or spec.mounts or files or not self._has_empty_outputs(spec):
             with errors():
                 self._engine.put_archive(spec.name, "/", _archive(spec, files))
         container = self.inspect(spec.name)
@@ -233,19 +234,24 @@ def _archive(spec: RunSpec, files: bytes = b"") -> Iterator[bytes]:
     """A tar stream, never whole in memory: an output folder that any user of the image may write in, datasets that
     nobody may, and members made before."""
     yield _header(_member(spec.output_dir, tarfile.DIRTYPE, 0o1777))
+    root = PurePosixPath(spec.root) if spec.root else _OURS
+    for path in sorted({*spec.datasets, *spec.mounts}):
+        yield from _parents(PurePosixPath(path), root)
     for path, source in sorted(spec.datasets.items()):
-        yield from _dataset(path, Path(source), PurePosixPath(spec.root or "/launch"))
+        is_inside = root != _OURS and PurePosixPath(path).is_relative_to(root)
+        yield from _dataset(path, Path(source), _OPEN if is_inside else _READ_ONLY_FOLDER)
     yield files
     yield bytes(tarfile.RECORDSIZE)
 
 
-def _dataset(path: str, source: Path, root: PurePosixPath) -> Iterator[bytes]:
-    """A file or folder at a path. In the source tree the program may write beside it, as where it was captured."""
-    is_inside = PurePosixPath(path).is_relative_to(root) and root != _OURS
-    mode = 0o777 if is_inside else _READ_ONLY_FOLDER
-    for parent in reversed(PurePosixPath(path).parents if is_inside else ()):
-        if parent.is_relative_to(root) and parent != root:
-            yield _header(_member(str(parent), tarfile.DIRTYPE, mode))
+def _parents(path: PurePosixPath, root: PurePosixPath) -> Iterator[bytes]:
+    """The folders above it in the source tree, where the program may write beside it, as where it was captured."""
+    for parent in reversed(path.parents):
+        if root in parent.parents and root != _OURS:
+            yield _header(_member(str(parent), tarfile.DIRTYPE, _OPEN))
+
+
+def _dataset(path: str, source: Path, mode: int) -> Iterator[bytes]:
     if not source.is_dir():
         yield from _dataset_member(path, source, mode)
         return

@@ -1,8 +1,8 @@
 """Whether a claimed run may start: hard limits and the server's order, with any number of agents (decision record 6).
 
-The server's own poll counts before anyone claims, so agents that poll at the same time exceed a limit; and it skips rows
-that another poll has locked, so one of them may see the second run in line and not the first. Hence: claim first, look
-afterwards, and give the run back if it should not have been claimed.
+The server's own poll counts before anyone claims, so agents that poll at the same time exceed a limit; and it skips
+rows that another poll has locked, so one of them may see the second run in line and not the first. Hence: claim first,
+look afterwards, and give the run back if it should not have been claimed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -28,6 +28,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Scheduled
 
 if TYPE_CHECKING:
+    from prefect import State
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
 
@@ -133,7 +134,7 @@ class Admission:
             await asyncio.sleep(_LOOK_S)
 
 
-def waiting_again(run: FlowRun, message: str) -> Scheduled:
+def waiting_again(run: FlowRun, message: str) -> State[Any]:  # Prefect's own argument of an untyped state
     """The state that puts a claimed run back to its old place in line."""
     return Scheduled(scheduled_time=due(run), message=message)
 

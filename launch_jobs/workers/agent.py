@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from launch_jobs.client import connect
 from launch_jobs.queue import complete_queue, read_queue
+from launch_jobs.settings import load_settings
 from launch_jobs.workers.docker import DockerWorker
 from launch_jobs.workers.flow_thread import FlowThread
-from launch_jobs.settings import load_settings
 from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.process import ProcessWorker
 from launch_jobs.workers.slots import Slots

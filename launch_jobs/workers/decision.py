@@ -1,7 +1,7 @@
 """What to do about a run that some agent claimed: one decision over its state, its attempt and its owner. Pure.
 
-The table of `tests/workers/test_decision.py` holds every cell. Whoever acts on it (`reconciling.py`) owns the run's lock
-by then, so that no second agent of this home decides at the same time.
+The table of `tests/workers/test_decision.py` holds every cell. Whoever acts on it (`reconciling.py`) owns the run's
+lock by then, so that no second agent of this home decides at the same time.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def decide(case: Case) -> Action:
 
 
 def _decide_before_a_start(case: Case) -> Action:
-    """The last recorded attempt is over, or there was none: what died was a claim, a build, or the telling of an end."""
+    """The last recorded attempt is over, or there was none: a claim died, a build, or the telling of an end."""
     if case.deaths >= MOST_DEATHS:
         return Action.PARK
     if case.is_ended and case.state is RunState.RUNNING:

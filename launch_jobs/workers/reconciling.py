@@ -131,7 +131,7 @@ class Reconciler:
         return Case(state, owner, found, is_ended, deaths=self._deaths(run, found))
 
     def _deaths(self, run: FlowRun, found: Found) -> int:
-        """How many agents died of this run, maybe. A user's own flow may be long, so its agents' deaths tell nothing."""
+        """How many agents died of this run, maybe. A user's own flow may be long: its agents' deaths tell nothing."""
         asked = self._worker.ownership.was_signed_off(str(run.id))
         before = int(str(run.labels.get(DEATHS_LABEL, 0)))
         is_launch = str(run.labels.get(FLOW_LABEL, "")) == FLOW_ENTRYPOINT

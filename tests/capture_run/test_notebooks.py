@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import nbformat
 import pytest
@@ -27,17 +27,22 @@ TRAIN = "import beside, json\njson.dump([lr, epochs, name, beside.VALUE], open('
 
 
 def write(file: Path, *cells: str, outputs: str = "", counts: list[int | None] | None = None, kernel: str = "") -> Path:
-    """Write a notebook as Jupyter does: the first cell is that of the parameters, each has an output."""
-    document = nbformat.v4.new_notebook()
-    for number, text in enumerate(cells, 1):
-        count = counts[number - 1] if counts else number
-        output = [nbformat.v4.new_output("stream", name="stdout", text=outputs)] if outputs else []
-        cell = nbformat.v4.new_code_cell(text, execution_count=count, outputs=output, id=f"cell-{number}")
-        cell.metadata["tags"] = ["parameters"] if text == PARAMETERS else []
-        document.cells.append(cell)
-    if kernel:
-        document.metadata["kernelspec"] = {"name": kernel, "language": kernel, "display_name": kernel}
-    nbformat.write(document, file)
+    """Write a notebook as Jupyter does: the cell of the parameters has its tag, and each cell an output."""
+    made = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{number}",
+            "source": text,
+            "metadata": {"tags": ["parameters"] if text == PARAMETERS else []},
+            "execution_count": counts[number - 1] if counts else number,
+            "outputs": [{"output_type": "stream", "name": "stdout", "text": outputs}] if outputs else [],
+        }
+        for number, text in enumerate(cells, 1)
+    ]
+    about = {"kernelspec": {"name": kernel, "language": kernel, "display_name": kernel}} if kernel else {}
+    plain = {"nbformat": 4, "nbformat_minor": 5, "metadata": about, "cells": made}
+    document = cast("Any", nbformat).from_dict(plain)
+    nbformat.write(document, file)  # pyright: ignore[reportUnknownMemberType]  nbformat has no types
     return file
 
 

@@ -161,8 +161,22 @@ PROGRAMS = {
         HYDRA,
         ("db=postgres", "lr=0.5", "+extra=1", r"model.name='it\'s'", "sizes=[3,4]", "db.user='10'"),
         {"model.depth": 5},
-        ("db=postgres", "+extra=1", "db.user='10'", "lr=0.5", "model.depth=5", r"model.name='it\'s'", "sizes=[3,4]"),
+        ("+extra=1", "db=postgres", "db.user='10'", "lr=0.5", "model.depth=5", r"model.name='it\'s'", "sizes=[3,4]"),
         {"model": {"depth": 5, "name": "it's"}},
+    ),
+    "hydra group": Program(
+        HYDRA,
+        ("lr=0.5",),
+        {"db": "postgres"},
+        ("db=postgres", "lr=0.5"),
+        {"db": {"port": 5432, "user": "me"}},
+    ),
+    "hydra group that was chosen": Program(
+        HYDRA,
+        ("db=postgres", "lr=0.5"),
+        {"db": "mysql"},
+        ("db=mysql", "lr=0.5"),
+        {"db": {"port": 3306, "user": "me"}},
     ),
     "absl": Program(
         ABSL,

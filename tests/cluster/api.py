@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.commands import ClusterError
-from cluster.layout import API, NODES, Layout, Node
+from cluster.layout import API, NODES, Layout
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,9 @@ class Api:
 
     context: ssl.SSLContext
 
-    def ask(self, path: str, patch: object = None) -> Any:
-        """GET a JSON document; or PATCH it, by a JSON patch."""
-        request = urllib.request.Request(API + path)
-        if patch is not None:
-            request.method, request.data = "PATCH", json.dumps(patch).encode()
-            request.add_header("Content-Type", "application/json-patch+json")
-        with urllib.request.urlopen(request, timeout=10, context=self.context) as answer:
+    def ask(self, path: str) -> Any:
+        """GET a JSON document."""
+        with urllib.request.urlopen(API + path, timeout=10, context=self.context) as answer:
             return json.load(answer)
 
     def is_ready(self) -> bool:
@@ -46,14 +42,6 @@ class Api:
         except (OSError, urllib.error.URLError):
             return False
         return len(nodes) == len(NODES) and all(map(_is_ready, nodes))
-
-    def advertise_gpus(self, node: Node) -> None:
-        """Give a node its simulated GPUs, as an administrator may do with any extended resource."""
-        lists = ("capacity", "allocatable")
-        changes = [
-            {"op": "add", "path": f"/status/{name}/nvidia.com~1gpu", "value": str(node.gpu.count)} for name in lists
-        ]
-        self.ask(f"/api/v1/nodes/{node.name}/status", changes)
 
 
 def open_api(layout: Layout) -> Api:
@@ -78,5 +66,6 @@ def wait_for(condition: Callable[[], bool], what: str, *, seconds: float = 180) 
 
 
 def _is_ready(node: dict[str, Any]) -> bool:
-    conditions = node["status"].get("conditions", [])
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+    status = node["status"]
+    ready = any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions", []))
+    return ready and status["allocatable"].get("nvidia.com/gpu", "0") != "0"

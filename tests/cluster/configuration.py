@@ -21,6 +21,8 @@ def parts(node: Node) -> dict[str, Arguments]:
     if node is NODES[0]:
         commands |= _control_plane()
     commands["kubelet"] = _kubelet(node)
+    plugins = f"{node.inside}/kubelet/device-plugins"
+    commands["gpu-plugin"] = [_program("gpu-plugin"), f"--folder={plugins}", f"--count={node.gpu.count}"]
     commands["kube-proxy"] = [_program("kube-proxy"), f"--config={node.inside}/kube-proxy.json"]
     commands["registry"] = ["docker-registry", "serve", str(node.inside / "registry.yml")]
     return commands
@@ -141,6 +143,7 @@ def _kubelet_configuration(node: Node) -> dict[str, object]:
         "resolvConf": f"{INSIDE}/run/resolv.conf",
         "clusterDNS": [API_ADDRESS],
         "clusterDomain": "cluster.local",
+        "volumePluginDir": f"{node.inside}/volume-plugins",
         "maxPods": 250,
         "imageGCHighThresholdPercent": 100,
         # A full disk of the host is not the cluster's business.

@@ -1,84 +1,33 @@
-"""Images without a registry and without a Docker Engine: an archive of one layer, made on the fly, into a node."""
+"""Gives the nodes their images: those which every node has, unpacked once, and those of a Docker Engine."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import platform
 import shutil
 import socket
 import subprocess
-import tarfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from cluster.api import wait_for
 from cluster.commands import ClusterError, run
 from cluster.layout import TREE, Layout, Node
+from cluster.oci import OneLayer
 
 PAUSE_IMAGE = "docker.io/launch-jobs/pause:1"
 BASE_IMAGE = "docker.io/library/launch-jobs-base:bookworm"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-NO_PLUGINS = [f"io.containerd.snapshotter.v1.{name}" for name in ("aufs", "btrfs", "devmapper", "zfs")]
-"""Of containerd: those that ask this host for more than there is."""
+NO_PLUGINS = [
+    *(f"io.containerd.snapshotter.v1.{name}" for name in ("aufs", "btrfs", "devmapper", "zfs")),
+    "io.containerd.internal.v1.opt",
+]
+"""Of containerd: those that ask this host for more than there is, or leave a folder on it."""
 
 _CRI = "io.containerd.grpc.v1.cri"
-_TYPE = "application/vnd.oci.image"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-@dataclass(frozen=True)
-class OneLayer:
-    """An image of one layer.
-
-    Attributes:
-        name: with registry and tag, as containerd files it.
-        layer: a tar file of the root file system.
-        settings: what its containers run by default.
-    """
-
-    name: str
-    layer: Path
-    settings: dict[str, object]
-
-    def write(self, out: IO[bytes]) -> None:
-        """Write it as an OCI archive: https://github.com/opencontainers/image-spec/blob/main/image-layout.md."""
-        layer = self._file_digest()
-        config = _encode(
-            {
-                "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
-                "os": "linux",
-                "config": self.settings,
-                "rootfs": {"type": "layers", "diff_ids": [layer]},
-            }
-        )
-        size = self.layer.stat().st_size
-        manifest = _encode(
-            {
-                "schemaVersion": 2,
-                "mediaType": f"{_TYPE}.manifest.v1+json",
-                "config": _descriptor("config.v1+json", _digest(config), len(config)),
-                "layers": [_descriptor("layer.v1.tar", layer, size)],
-            }
-        )
-        entry = _descriptor("manifest.v1+json", _digest(manifest), len(manifest))
-        entry["annotations"] = {"io.containerd.image.name": self.name}
-        index = _encode({"schemaVersion": 2, "manifests": [entry]})
-        with tarfile.open(fileobj=out, mode="w|") as archive:
-            _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
-            _add(archive, "index.json", index)
-            _add(archive, _blob(_digest(manifest)), manifest)
-            _add(archive, _blob(_digest(config)), config)
-            archive.add(self.layer, _blob(layer))
-
-    def _file_digest(self) -> str:
-        with self.layer.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def seed(layout: Layout) -> Path:
@@ -121,9 +70,7 @@ def import_from_docker(layout: Layout, node: Node, reference: str) -> None:
 
 
 def _every_node_has(layout: Layout, base: Path) -> list[OneLayer]:
-    pause = layout.run / "pause.tar"
-    with tarfile.open(pause, "w") as archive:
-        archive.add(layout.programs / "pause", "pause")
+    pause = layout.programs / "pause.tar"
     settings: dict[str, object] = {"Env": ["LANG=C.UTF-8", _PATH], "Cmd": ["bash"]}
     return [
         OneLayer(PAUSE_IMAGE, pause, {"Entrypoint": ["/pause"], "User": "65535:65535"}),
@@ -183,25 +130,3 @@ def _importer(address: Path) -> Generator[IO[bytes]]:
     said = process.stdout.read().decode(errors="replace")
     if process.wait():
         raise ClusterError(f"containerd does not take the image: {said.strip()[-400:]}")
-
-
-def _descriptor(kind: str, digest: str, size: int) -> dict[str, object]:
-    return {"mediaType": f"{_TYPE}.{kind}", "digest": digest, "size": size}
-
-
-def _encode(document: object) -> bytes:
-    return json.dumps(document).encode()
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _blob(digest: str) -> str:
-    return f"blobs/{digest.replace(':', '/')}"
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    archive.addfile(member, io.BytesIO(content))

@@ -151,5 +151,3 @@ def _wait(layout: Layout) -> None:
     api = open_api(layout)
     wait_for(api.is_ready, f"the API server: see {layout.logs}/{NODES[0].name}.kube-apiserver.log")
     wait_for(api.are_nodes_ready, f"the nodes: see {layout.logs}/{NODES[0].name}.kubelet.log")
-    for node in NODES:
-        api.advertise_gpus(node)

@@ -1,5 +1,5 @@
 // The parts of a Kubernetes cluster in one program; its first argument, or the name by which it is called, says which.
-// They are the upstream modules' own commands, linked.
+// They are the upstream modules' own commands, linked; only the plugin of simulated GPUs is ours.
 package main
 
 import (
@@ -38,6 +38,7 @@ var parts = map[string]func() int{
 	"kubectl":                 runKubectl,
 	"etcd":                    func() int { etcdmain.Main(os.Args); return 0 },
 	"coredns":                 runDNS,
+	"gpu-plugin":              runGPUs,
 }
 
 func newKubelet() *cobra.Command {

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 from cluster.commands import ClusterError, run
@@ -13,7 +14,8 @@ from cluster.layout import TREE, Layout
 
 _SOURCE = Path(__file__).parent
 _FROM_DEBIAN = ("containerd", "ctr", "runc", "docker-registry", "iptables", "ip", "nsenter", "unshare", "sysctl")
-_PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns")
+_CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "coredns")
+_PARTS = (*_CONTROL_PLANE, "kubelet", "kube-proxy", "gpu-plugin")
 _TOOLS = "tools"
 """Folder for what a user of the cluster calls; the other one is for the cluster itself."""
 
@@ -22,6 +24,8 @@ def see_to_programs(layout: Layout) -> None:
     """Install and build what is not there yet; the first time takes many minutes."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     _install()
+    for rest in layout.home.glob("unfinished.*"):
+        shutil.rmtree(rest)
     wanted = layout.home / f"programs-{_key()}"
     if not wanted.exists():
         _build(layout, wanted)
@@ -68,6 +72,8 @@ def _build(layout: Layout, wanted: Path) -> None:
     unfinished = layout.home / f"unfinished.{os.getpid()}"
     try:
         _go_build(layout, unfinished)
+        with tarfile.open(unfinished / "pause.tar", "w") as archive:
+            archive.add(unfinished / "pause", "pause")
         (unfinished / _TOOLS).mkdir()
         for name in _PARTS:
             (unfinished / name).symlink_to("launch-cluster")

@@ -15,6 +15,7 @@ from fidelity_case import Case, read_corpus
 from fidelity_peers import measure, summary
 from fidelity_place import PreparationError
 from fidelity_stage import ProductError, Stage, stage
+from fidelity_trees import measure_trees, table
 from fidelity_verdict import Done, cause, differences
 
 
@@ -127,25 +128,40 @@ def _stop(_number: int, _frame: object) -> None:
     sys.exit(143)
 
 
-def main() -> int:
-    """Score the named cases, or all."""
+def _others(options: argparse.Namespace, cases: list[Case]) -> int:
+    """Measure the other tools."""
+    today = datetime.now(UTC).date().isoformat()
+    if options.trees:
+        print(table(measure_trees(today)))
+    else:
+        measure(cases, today)
+        print("\n".join(summary()))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/fidelity", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="cases; default: all")
     parser.add_argument("--short", action="store_true", help="four cheap cases")
     parser.add_argument("--queue", choices=["docker", "process"], default="docker")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--peers", action="store_true", help="measure the other tools on the cases, not ours")
+    parser.add_argument("--peers", action="store_true", help="measure the other tools on the cases, and keep that")
+    parser.add_argument("--trees", action="store_true", help="measure which tool gives which repository back (W6)")
+    return parser
+
+
+def main() -> int:
+    """Score the named cases, or all."""
+    parser = _parser()
     options = parser.parse_args()
     try:
         cases = read_corpus(options.names, short=options.short)
     except ValueError as error:
         parser.error(str(error))
     signal.signal(signal.SIGTERM, _stop)
-    if options.peers:
-        measure(cases, datetime.now(UTC).date().isoformat())
-        print("\n".join(summary()))
-        return 0
     try:
+        if options.peers or options.trees:
+            return _others(options, cases)
         scores = scores_of(cases, options.queue, show=sys.stderr if options.json else sys.stdout)
     except (PreparationError, ProductError) as error:
         sys.exit(f"fidelity: {error}")

@@ -13,7 +13,14 @@ from pathlib import Path
 from fidelity_place import BIN, CACHE, PreparationError, make
 
 UV = str(BIN / "uv")
-VERSIONS = {"wandb": "0.31.0", "pipreqs": "0.5.0", "pigar": "2.2.0"}
+VERSIONS = {
+    "wandb": "0.31.0",
+    "pipreqs": "0.5.0",
+    "pigar": "2.2.0",
+    "clearml": "2.1.12",
+    "mlflow-skinny": "3.17.2",
+    "guildai": "0.9.0",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,18 @@ def tool(name: str) -> Path:
     if not (venv / "whole").exists():
         make(venv, None)
         python = str(venv / "bin/python")
-        call(UV, "pip", "install", "-q", "--python", python, f"{name}=={VERSIONS[name]}", "setuptools<80", cwd=CACHE)
+        call(
+            UV,
+            "pip",
+            "install",
+            "-q",
+            "--python",
+            python,
+            f"{name}=={VERSIONS[name]}",
+            "setuptools<80",
+            "pip",
+            cwd=CACHE,
+        )
         (venv / "whole").touch()
     return venv / "bin"
 

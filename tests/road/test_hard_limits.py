@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def _most_at_once(spans: list[tuple[float, float]]) -> int:
 
 
 def _inversions(begins: list[float]) -> int:
-    return sum(later < earlier for earlier, later in zip(begins, begins[1:], strict=False))
+    return sum(later < earlier for earlier, later in pairwise(begins))
 
 
 async def _race(road: Road, folder: Path, limit: int, runs: int) -> list[tuple[float, float]]:

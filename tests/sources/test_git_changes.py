@@ -333,7 +333,7 @@ def _without_files_as_folders(tree: Tree) -> Tree:
 _TREES = st.dictionaries(_PATHS, st.one_of(_FILES, _FILES, _LINKS), max_size=6).map(_without_files_as_folders)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(committed=_TREES, staged=st.none() | _TREES, working=_TREES)
 def test_any_change_between_any_trees_round_trips(committed: Tree, staged: Tree | None, working: Tree) -> None:
     """Whatever was committed, staged, and then done to the files: the files come out."""

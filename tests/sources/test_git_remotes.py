@@ -11,7 +11,7 @@ from repositories import Repo, add_remote, capture, round_trip, tree_of, version
 from launch_jobs.capture.git_checkout import snapshot_remote
 from launch_jobs.capture.git_remote import clean_url
 from launch_jobs.capture.source import checkout
-from launch_jobs.errors import Refused, StoreError, Unavailable
+from launch_jobs.errors import CaptureError, Refused, StoreError, Unavailable
 from launch_jobs.job import JobVersion, Origin
 from launch_jobs.store.jobs import JobStore
 
@@ -274,3 +274,14 @@ def test_snapshot_of_an_unknown_branch(repo: Repo, tmp_path: Path) -> None:
     add_remote(repo, tmp_path / "remote.git")
     with pytest.raises(Unavailable, match="nowhere"):
         snapshot_remote(str(tmp_path / "remote.git"), "nowhere")
+
+
+def test_a_remote_with_a_submodule_says_how_to_capture_it(repo: Repo, tmp_path: Path) -> None:
+    """Its files are in another repository: a clone that has them is captured whole."""
+    commit = repo.git("rev-parse", "HEAD").strip()
+    repo.git("update-index", "--add", "--cacheinfo", f"160000,{commit},libs/other")
+    repo.git("commit", "--quiet", "--message", "with a submodule")
+    add_remote(repo, tmp_path / "remote.git")
+
+    with pytest.raises(CaptureError, match=r"has the submodule 'libs/other'.*--recurse-submodules"):
+        snapshot_remote(str(tmp_path / "remote.git"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import nbformat
 import pytest
@@ -40,24 +42,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "project"
 
 
+def document(cells: tuple[str, ...]) -> dict[str, Any]:
+    """A notebook of these cells, as its file has it."""
+    empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    return {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{**empty, "source": text} for text in cells]}
+
+
 def run(folder: Path, *cells: str, saved: tuple[str, ...] | None = None, session: str = "train.ipynb") -> str:
     """Run cells in a kernel started for a saved notebook; all that they wrote."""
-    document = {
-        "nbformat": 4,
-        "nbformat_minor": 4,
-        "metadata": {},
-        "cells": [
-            {"cell_type": "code", "source": text, "metadata": {}, "outputs": [], "execution_count": None}
-            for text in (cells if saved is None else saved)
-        ],
-    }
-    (folder / "train.ipynb").write_text(json.dumps(document))
-    shown = nbformat.from_dict({**document, "cells": [{**document["cells"][0], "source": text} for text in cells]})  # type: ignore[index]
+    (folder / "train.ipynb").write_text(json.dumps(document(saved or cells)))
+    shown = cast("Any", nbformat).from_dict(document(cells))
     client = NotebookClient(shown, timeout=60, resources={"metadata": {"path": str(folder)}})
-    try:
+    with suppress(CellExecutionError):
         client.execute(env={**os.environ, "JPY_SESSION_NAME": session})
-    except CellExecutionError:
-        pass
     return "".join(output.get("text", "") for cell in shown.cells for output in cell.outputs)
 
 
@@ -108,20 +105,26 @@ def test_shell_magics_and_unknown_notebooks_are_said(folder: Path) -> None:
     assert "Captured mine:v0" in run(folder, IMPORTS, named, session="console")
 
 
+A, B, C, D = "import numpy as np", "rate = 0.5", "train(rate)", "plot()"
+
+
 @pytest.mark.parametrize(
     ("executed", "unsaved"),
     [
-        (["a", "b", "c"], None),
-        (["a", "old b", "b", "c"], None),
-        (["old a", "a", "b", "c"], None),
-        (["a", "b", "new b", "c"], "new b"),
-        (["new a", "b", "c"], "new a"),
-        (["a", "b", "new c"], "new c"),
-        (["b", "a", "c"], None),
-        ([" a\n", "b", "c"], None),
+        ([A, B, C], None),
+        ([f" {A}\n", B, C], None),
+        ([A, "rate = 0.6", B, C], None),
+        (["import numpy", A, B, C], None),
+        ([B, A, C], None),
+        ([C], None),
+        ([A, B, "rate = 0.6", C], "rate = 0.6"),
+        ([A, "rate = 0.6", C], "rate = 0.6"),
+        ([A, B, "train(rate * 2)"], "train(rate * 2)"),
+        ([A, "help(len)", B, C], "help(len)"),
+        ([], ""),
     ],
 )
 def test_what_is_unsaved(executed: list[str], unsaved: str | None) -> None:
-    """Older states of a cell do not count once all that is saved has run since."""
-    cells = [CodeCell(number, text) for number, text in enumerate("abcd", 1)]
+    """Older states of a cell do not count, once the cell has run as it is saved."""
+    cells = [CodeCell(number, text) for number, text in enumerate((A, B, C, D), 1)]
     assert unsaved_cell(cells, executed) == unsaved

@@ -177,6 +177,7 @@ class Others:
         config = omegaconf.OmegaConf.to_container(local["cfg"], resolve=False)
         config.pop("hydra", None)
         overrides = [self.override(each) for each in local["config_overrides"]]
+        groups = self.groups(local)
         self.library = ""
         self.append(
             "parser",
@@ -186,8 +187,19 @@ class Others:
                 "config": self.tree(config, 0),
                 "texts": [str(text) for text in local["overrides"]],
                 "overrides": overrides,
+                "groups": groups,
             },
         )
+
+    def groups(self, local):
+        """The groups of the defaults list: the file that is chosen in each, and those that could be."""
+        known = getattr(local["defaults_list"].overrides, "known_choices", {})
+        found = []
+        for name, choice in known.items():
+            if not name.startswith("hydra/") and (choice is None or isinstance(choice, str)):
+                options = local["caching_repo"].get_group_options(name.partition("@")[0])
+                found.append({"name": str(name), "choice": choice, "options": [str(each) for each in options][:1000]})
+        return found
 
     def override(self, one):
         described = {"key": str(one.key_or_group), "text": str(one.input_line), "kind": one.type.name}

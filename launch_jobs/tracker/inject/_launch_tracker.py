@@ -15,9 +15,10 @@ import os
 import sys
 import time
 
-MOST_READ = 10000  # files read inside the source root that are journalled, per process
+MOST_READ = 10000  # files read that are journalled, per process
 MOST_WRITTEN = 100000
-MOST_FOLDERS = 10000  # remembered as inside or outside the source root
+MOST_FOLDERS = 10000  # remembered as worth a word or not
+SYSTEM = ("/usr/", "/lib", "/etc/", "/proc/", "/sys/", "/dev/", "/run/", "/var/lib/", "/snap/", "/nix/", "/bin/", "/sbin/")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 STDLIB = frozenset(getattr(sys, "stdlib_module_names", ())) | frozenset(sys.builtin_module_names)
 OURS = frozenset(
@@ -56,9 +57,12 @@ class Tracker:
     def __init__(self, directory, root):
         self.directory = directory
         self.root = root.rstrip(os.sep) + os.sep
+        own = (sys.prefix, sys.base_prefix, sys.exec_prefix, os.environ.get("HOME", "") + "/.cache", directory)
+        self.others_files = SYSTEM + tuple(one + os.sep for one in own if one not in ("", os.sep, "/.cache"))
         self.pid = _getpid()
         self.held = None  # descriptor of the journal, device and inode; only beside audit hooks of the program
         self.others = None  # what watches parsers other than argparse, once one is imported
+        self.objects = None  # what watches botocore, once it is imported
         self.forget()
         self.handlers = {
             "open": self.opened,
@@ -151,6 +155,10 @@ class Tracker:
             self.watch_parsers(argparse)
         if self.others is not None or name in OTHER_PARSERS:
             self.watch_others(name)
+        if name == "botocore.handlers" and self.objects is None:
+            self.objects = globals()["load"]("_launch_objects")["Objects"](self, globals())
+        elif self.objects is not None and self.objects.waiting:
+            self.objects.imported()
         # The distribution is what counts, so nothing deep in a package (a large one has a thousand modules; two levels,
         # for those that others add to). Under a namespace package each name may be another distribution's.
         if name.partition(".")[0] not in STDLIB and (name.count(".") < 2 or not regular_package(name)):
@@ -177,22 +185,26 @@ class Tracker:
             if len(self.folders) >= MOST_FOLDERS:
                 self.folders.clear()
             inside = os.path.realpath(folder) + os.sep
-            inside = self.folders[folder] = inside if inside.startswith(self.root) else ""
+            inside = self.folders[folder] = inside if self.counts(inside) else ""
         if inside and ("write", inside + name) not in self.seen and self.written < MOST_WRITTEN:
             self.seen.add(("write", inside + name))
             self.written += 1
             self.append("write", inside + name)
 
     def loaded(self, path):
-        # Most files that a program reads are far from its source; and the same ones, again and again.
+        # Most files that a program reads are the interpreter's and its packages'; and the same ones, again and again.
         path = os.fsdecode(path)
-        if path in self.seen or (path[:1] == os.sep and not path.startswith(self.root)):
+        if path in self.seen or (path[:1] == os.sep and not self.counts(path)):
             return
         self.seen.add(path)
         path = os.path.normpath(self.absolute(path))
-        if path.startswith(self.root) and not path.endswith((".py", ".pyc")):
+        if self.counts(path) and not path.endswith((".py", ".pyc")):
             self.read += 1
             self.append("read", path)
+
+    def counts(self, path):
+        """Whether a file may be the program's data, or an output: in the source, or nobody else's."""
+        return path.startswith(self.root) or not path.startswith(self.others_files)
 
     def absolute(self, path):
         path = os.fsdecode(path)
@@ -224,7 +236,7 @@ class Tracker:
 
     def finish(self):
         self.handlers.clear()
-        looks = [("modules", modules), ("path", search_path)]
+        looks = [("modules", modules), ("path", search_path), ("open", self.still_open)]
         if self.held is None:
             looks.append(("libraries", libraries))
         elif self.pid != _getpid():
@@ -236,6 +248,15 @@ class Tracker:
                 if foreign(sys.exc_info()[2]):
                     raise
         self.append("end")
+
+
+    def still_open(self):
+        """Files that are open in the end: also those that a library in C opened, unseen."""
+        try:
+            paths = [os.readlink("/proc/self/fd/" + number) for number in os.listdir("/proc/self/fd")]
+        except OSError:
+            return []
+        return [path for path in paths if path[:1] == os.sep and self.counts(path)][:MOST_READ]
 
 
 class ParserHook:
