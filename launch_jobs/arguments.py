@@ -16,10 +16,13 @@ from pydantic import JsonValue
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Inputs, JsonObject, Option
 from launch_jobs.names import canonical_json
+from launch_jobs.plain_json import why_not_plain
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[-./][A-Za-z0-9_]+)*")
 _CONSTANTS = ("True", "False", "None")
 _LONGEST = 1 << 17  # bytes of one argument, its end included (MAX_ARG_STRLEN)
+_SHOWN = 100
+_ITS_NAME = len("LAUNCH_PARAMETERS=") + 1
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -46,6 +49,7 @@ def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> Jso
     complete: JsonObject = defaults_of(inputs) | {
         name: _whole(properties[name], value) for name, value in parameters.items()
     }
+    _check_plain(complete)
     errors = cast("Iterator[ValidationError]", Draft202012Validator(inputs.parameters_schema).iter_errors(complete))  # pyright: ignore[reportUnknownMemberType]  jsonschema has no types
     worst = min(errors, key=lambda error: [str(part) for part in error.absolute_path], default=None)
     if worst is not None:
@@ -55,6 +59,15 @@ def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> Jso
         if name not in in_files and (value == "--" or (isinstance(value, list) and "--" in value)):
             raise BadInput(f"parameter {name!r}: argparse drops the value '--'", do="Use another one")
     return complete
+
+
+def _check_plain(complete: JsonObject) -> None:
+    """The program gets them as one environment variable too."""
+    for name, value in complete.items():
+        if why := why_not_plain(value):
+            raise BadInput(f"parameter {name!r} cannot have this value: {why}", do="Give plain JSON, or text")
+    if len(canonical_json(complete)) >= _LONGEST - _ITS_NAME:
+        raise BadInput("the parameters are together longer than 128 KiB", do="Put data in a file, and give its name")
 
 
 def complete_parameters(
@@ -99,6 +112,14 @@ def render_arguments(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tup
     for level in _levels(inputs.options):
         words += _written(level, given, parameters)
     return _checked(tuple(words))
+
+
+def with_further(rendered: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
+    """Rendered arguments and words that a run adds: options go before the `--`, behind which they would be none."""
+    if "--" not in rendered or not any(word.startswith("-") for word in further):
+        return (*rendered, *further)
+    place = len(rendered) - 1 - rendered[::-1].index("--")
+    return (*rendered[:place], *further, *rendered[place:])
 
 
 def changed_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> JsonObject:
@@ -287,7 +308,11 @@ def _among(name: str, schema: JsonObject, text: str) -> JsonValue:
 
 
 def _ill_typed(name: str, schema: JsonObject, text: str) -> BadInput:
-    return BadInput(f"parameter {name!r}: {text!r} is not allowed", do=_allowed(schema))
+    return BadInput(f"parameter {name!r}: {_short(repr(text))} is not allowed", do=_allowed(schema))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _refusal(properties: Mapping[str, JsonObject], error: ValidationError) -> BadInput:
@@ -296,7 +321,7 @@ def _refusal(properties: Mapping[str, JsonObject], error: ValidationError) -> Ba
         required = cast("list[str]", error.validator_value) if error.validator == "required" else []
         missing = [name for name in required if name not in cast("JsonObject", error.instance)]
         return BadInput(f"parameter {missing[0]!r} is required" if missing else error.message)
-    value = json.dumps(error.instance)
+    value = _short(json.dumps(error.instance))
     return BadInput(f"parameter {path[0]!r}: {value} is not allowed", do=_allowed(properties[path[0]]))
 
 

@@ -117,6 +117,9 @@ class Environment(Frozen):
     )
     platform: str = Field(default="linux/amd64", description="OCI platform it was captured on.")
     distributions: tuple[Distribution, ...] = Field(default=(), description="Sorted by name; closed over requirements.")
+    search_path: tuple[str, ...] = Field(
+        default=(), description="Folders of the source tree, relative to it, that PYTHONPATH named."
+    )
 
     @property
     def wheels(self) -> dict[str, Digest]:

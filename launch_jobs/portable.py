@@ -29,7 +29,7 @@ from launch_jobs.zipped import DamagedZipError, Members, open_zip, write_zip
 
 MANIFEST = "launch-job.json"
 LARGEST_BYTES = 8 << 30
-"""Of the source in a job file."""
+"""Of the source in a job file, and of each thing beside it."""
 
 _LARGEST_DOCUMENT = 64 << 20
 _SCHEMA_VERSION = 1
@@ -72,10 +72,12 @@ class Imported(Frozen):
 
 
 def export_job(version: JobVersion, store: JobStore, path: Path) -> Exported:
-    """Write a job version with its source and its capture records into a new file.
+    """Write a job version with its source, carried packages and datasets, and its capture records into a new file.
+
+    Of objects in S3 the list travels, with their versions; another run's outputs are only named.
 
     Raises:
-        BadInput: the file is there already.
+        BadInput: the file is there already, or something of the job is too large for one.
         StoreError: something of the job is missing or damaged, or the file cannot be written.
         Unavailable: the remote that has the source does not answer.
     """
@@ -116,7 +118,7 @@ def import_job(path: Path, store: JobStore, *, name: str | None = None) -> Impor
             with open_zip(path) as members:
                 manifest = _manifest(members)
                 records = _records(members, manifest)
-                blobs = [*_archive(members, manifest, Path(folder)), *_wheels(members, manifest, Path(folder))]
+                blobs = [*_archive(members, manifest, Path(folder)), *_beside(members, manifest, Path(folder))]
         except (DamagedZipError, tarfile.TarError, OSError, ValueError, LaunchError) as error:
             said = error.what if isinstance(error, LaunchError) else str(error)
             raise BadInput(f"{path} cannot be imported: {said}", do="Export the job again; nothing was kept") from error
@@ -126,22 +128,34 @@ def import_job(path: Path, store: JobStore, *, name: str | None = None) -> Impor
 def _members(version: JobVersion, store: JobStore, folder: Path) -> tuple[Origin, dict[str, Path | bytes]]:
     """Where the source is to be had, and everything that goes into the file, in its order."""
     members: dict[str, Path | bytes] = {}
-    for digest in version.job.environment.wheels.values():
-        members[_blob(digest)] = folder / digest.removeprefix("sha256:")
-        if not (folder / digest.removeprefix("sha256:")).exists():  # the same wheel twice
-            store.get_blob(digest, folder / digest.removeprefix("sha256:"))
+    for digest in _carried(version.job, version.origin):
+        members[_blob(digest)] = file = folder / digest.removeprefix("sha256:")
+        if not file.exists():  # the same wheel twice
+            store.get_blob(digest, file)
+            _check_size(file, f"What {version.label} carries")
     members |= {f"records/{record.run}.json": _bytes(record) for record in store.records(version)}
+    origin = Origin(datasets=version.origin.datasets)
     if isinstance(version.job.source, ImageSource):
-        return Origin(), members
+        return origin, members
     checkout(version, store, folder / "tree")
     archive = pack_tree(folder / "tree", folder / "source.tar")
+    _check_size(archive, f"The source of {version.label}")
     digest = digest_file(archive)
-    if archive.stat().st_size > LARGEST_BYTES:
-        raise BadInput(f"The source of {version.label} is larger than {LARGEST_BYTES:,} bytes")
-    return Origin(remote=version.origin.remote, archive=digest, notes=version.origin.notes), {
-        _blob(digest): archive,
-        **members,
-    }
+    known = {"remote": version.origin.remote, "archive": digest, "notes": version.origin.notes}
+    return origin.model_copy(update=known), {_blob(digest): archive, **members}
+
+
+def _carried(job: Job, origin: Origin) -> list[Digest]:
+    """Blobs beside the source: packages that no index has, and datasets."""
+    datasets = [one.blob for one in origin.datasets.values() if one.blob]
+    return [*job.environment.wheels.values(), *datasets]
+
+
+def _check_size(file: Path, what: str) -> None:
+    if file.stat().st_size > LARGEST_BYTES:
+        raise BadInput(
+            f"{what} is larger than {LARGEST_BYTES:,} bytes", do="Keep large data in S3 (--dataset NAME=s3://…)"
+        )
 
 
 def _check_kind(path: Path) -> None:
@@ -171,9 +185,11 @@ def _manifest(members: Members) -> Manifest:
     archive, image = manifest.origin.archive, isinstance(manifest.job.source, ImageSource)
     if manifest.origin.bundle or manifest.origin.patch or image is not (archive is None):
         raise DamagedZipError("its source is not one archive")
-    wanted = {_blob(digest) for digest in (archive, *manifest.job.environment.wheels.values()) if digest}
+    if not {*manifest.origin.datasets} <= {one.name for one in manifest.job.datasets}:
+        raise DamagedZipError("it holds datasets that its job does not declare")
+    wanted = {_blob(digest) for digest in (archive, *_carried(manifest.job, manifest.origin)) if digest}
     if wanted != {name for name in manifest.members if not name.startswith("records/")}:
-        raise DamagedZipError("it holds something other than a source, wheels and records")
+        raise DamagedZipError("it holds something other than a source, wheels, datasets and records")
     return manifest
 
 
@@ -189,9 +205,10 @@ def _records(members: Members, manifest: Manifest) -> list[CaptureRecord]:
     return found
 
 
-def _wheels(members: Members, manifest: Manifest, folder: Path) -> list[Path]:
-    """The wheels that the job carries."""
-    return [_extract(members, manifest, digest, folder) for digest in {*manifest.job.environment.wheels.values()}]
+def _beside(members: Members, manifest: Manifest, folder: Path) -> list[Path]:
+    """The wheels and datasets that the job carries."""
+    carried = {*_carried(manifest.job, manifest.origin)} - {manifest.origin.archive}
+    return [_extract(members, manifest, digest, folder) for digest in sorted(carried)]
 
 
 def _extract(members: Members, manifest: Manifest, digest: Digest, folder: Path) -> Path:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from launch_jobs.arguments import complete_parameters, render_arguments
+from launch_jobs.arguments import complete_parameters, render_arguments, with_further
 from launch_jobs.build.requirements import source_paths
 from launch_jobs.config_files.rendering import changed_files
 from launch_jobs.context import LaunchContext
@@ -17,7 +17,7 @@ from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, find
 from launch_jobs.docker_access import with_registry
 from launch_jobs.errors import BadInput, LaunchError
 from launch_jobs.images import bring_ready, build_planned, docker_builder, fetch_wheels, plan_image, ready_image
-from launch_jobs.job import Environment, Frozen, ImageSource, JobVersion, Overrides
+from launch_jobs.job import Environment, Frozen, ImageSource, Job, JobVersion, Overrides
 from launch_jobs.names import JobRef, attempt_name
 from launch_jobs.run import Place
 from launch_jobs.targets import RunSpec
@@ -194,7 +194,6 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
         Refused, BadInput: a value that a submitter may not set.
     """
     job, overrides = resolved.version.job, resolved.overrides
-    argv = overrides.entrypoint or (*job.entrypoint.argv, *render_arguments(job.inputs, overrides.parameters))
     configuration = resolved.configuration
     attempt = Attempt(
         run_id=context.run,
@@ -202,7 +201,7 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
         job=resolved.version.reference,
         queue=context.queue,
         image=prepared.image,
-        command=configuration.command or (*argv, *overrides.args),
+        command=configuration.command or _command(job, overrides),
         directory=prepared.workdir,
         root=prepared.root,
         env=_import_path(job.environment, prepared.root) | overrides.env,
@@ -239,6 +238,13 @@ def dataset_cache(context: LaunchContext) -> Path:
 def staging_folder(context: LaunchContext) -> Path:
     """Where an attempt's datasets lie until its target has them."""
     return context.settings.home / "datasets" / attempt_name(context.run, context.attempt)
+
+
+def _command(job: Job, overrides: Overrides) -> tuple[str, ...]:
+    if overrides.entrypoint:
+        return (*overrides.entrypoint, *overrides.args)
+    rendered = render_arguments(job.inputs, overrides.parameters)
+    return (*job.entrypoint.argv, *with_further(rendered, overrides.args))
 
 
 def _import_path(environment: Environment, root: str | None) -> dict[str, str]:

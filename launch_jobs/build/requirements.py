@@ -114,12 +114,13 @@ def locks(environment: Environment, *, package_index: str | None, wheels: str = 
 
 
 def source_paths(environment: Environment) -> tuple[str, ...]:
-    """Folders relative to the source root that Python must find modules in, for packages that live in the tree.
+    """Folders relative to the source root that Python must find modules in: PYTHONPATH's, then its packages'.
 
-    Both layouts are named, `src` first: a folder that does not exist is ignored by Python.
+    Of a package both layouts are named, `src` first: a folder that does not exist is ignored by Python.
     """
-    folders = [_inside(d) for d in environment.distributions if d.origin == "source"]
-    return tuple(dict.fromkeys(path for folder in folders for path in (_under(folder, "src"), folder)))
+    named = [_inside("PYTHONPATH", path) for path in environment.search_path]
+    folders = [_inside(f"package {d.name}", d.url) for d in environment.distributions if d.origin == "source"]
+    return tuple(dict.fromkeys([*named, *(path for folder in folders for path in (_under(folder, "src"), folder))]))
 
 
 def source_metadata(environment: Environment) -> dict[str, str]:
@@ -207,10 +208,10 @@ def _checked(distribution: Distribution) -> tuple[str, str]:
     return name, version
 
 
-def _inside(distribution: Distribution) -> str:
-    path = PurePosixPath(distribution.url or ".")
+def _inside(what: str, folder: str | None) -> str:
+    path = PurePosixPath(folder or ".")
     if path.is_absolute() or ".." in path.parts or not str(path).isprintable():
-        raise BadInput(f"package {distribution.name} is outside the source tree: {str(path)[:80]!r}")
+        raise BadInput(f"{what} is outside the source tree: {str(path)[:80]!r}")
     return str(path)
 
 

@@ -8,14 +8,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from launch_jobs.capture.dataset_archive import pack_dataset
 from launch_jobs.errors import BadInput, NotFound
 from launch_jobs.job import Dataset, DatasetOrigin, Origin, TreeEntry, tree_digest
 from launch_jobs.names import JobRef
 from launch_jobs.run import OutputsUrl
-from launch_jobs.store.jobs import JobStore
-from launch_jobs.store.left import find_left
+
+if TYPE_CHECKING:
+    from launch_jobs.store.jobs import JobStore
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _NO_DATA = ("/proc", "/sys", "/dev", "/launch")
@@ -113,6 +114,8 @@ def _absolute(text: str, here: Path) -> Path:
 
 
 def _local(name: str, text: str, here: Path, root: Path, store: JobStore) -> tuple[Dataset, DatasetOrigin]:
+    from launch_jobs.capture.dataset_archive import pack_dataset
+
     path = _absolute(text, here)
     if not path.is_file() and not path.is_dir():
         raise NotFound(f"dataset {name!r}: there is no file or folder {str(path)!r}", do="Mend the path")
@@ -137,6 +140,8 @@ def _expected(text: str, path: Path, root: Path) -> str:
 
 
 def _outputs(name: str, text: str, store: JobStore) -> tuple[Dataset, DatasetOrigin]:
+    from launch_jobs.store.left import find_left
+
     run = text.removeprefix("outputs://").rstrip("/")
     if "/" not in run:  # no attempt: the latest that is over
         outcome = store.outcome(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +82,13 @@ def entrypoint_of(argv: Sequence[str], located: Located) -> Entrypoint:
     if program.kind == "script" and program.index:
         words[program.index] = _from_directory(located.relative(program.target) or program.target, located)
     return Entrypoint(argv=tuple(words), directory=located.directory.relative_to(located.root).as_posix())
+
+
+def search_path(located: Located, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The folders of the source tree that PYTHONPATH names, relative to the root; an empty entry is where it runs."""
+    given = environment.get("PYTHONPATH", "")
+    entries = [located.relative(entry) for entry in given.split(os.pathsep)] if given else []
+    return tuple(dict.fromkeys(entry for entry in entries if entry is not None and located.holds(entry)))
 
 
 def _installed(program: Program) -> bool:

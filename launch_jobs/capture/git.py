@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -73,6 +74,7 @@ class Git:
         user: the user's configuration counts (see the module).
         secrets: environment variables that nobody shall read.
         timeout_s: after which a command is killed.
+        largest_bytes: of a file that it may write, where the system has `prlimit`.
     """
 
     folder: Path
@@ -82,6 +84,7 @@ class Git:
     user: bool = False
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeout_s: float | None = None
+    largest_bytes: int | None = None
 
     def run(self, *arguments: str, stdin: bytes | BinaryIO = b"") -> bytes:
         """Run one command, give it bytes or an open file to read, and return what it prints.
@@ -127,7 +130,9 @@ class Git:
         settings = [word for setting in (*_HARMLESS, *_FAST, *_NETWORK) for word in ("-c", setting)]
         where = [f"--git-dir={self.git_dir}"] if self.git_dir else []
         where += [f"--work-tree={self.work_tree}"] if self.work_tree else []
-        return ["git", *where, *settings, *arguments]
+        limited = self.largest_bytes is not None and shutil.which("prlimit")
+        before = ["prlimit", f"--fsize={self.largest_bytes}"] if limited else []
+        return [*before, "git", *where, *settings, *arguments]
 
     def _environment(self) -> dict[str, str]:
         index = {"GIT_INDEX_FILE": str(self.index)} if self.index else {}

@@ -22,6 +22,12 @@ _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NOT_BY_ID = ("not our ref", "unadvertised object", "does not support shallow", "couldn't find remote ref")
 
 
+LARGEST_FETCH_BYTES = 16 << 30
+"""Of what one fetch may bring."""
+
+_FETCH_S = 3600.0
+"""How long a fetch may take; one that brings less than 1 kB/s for a minute is given up before."""
+
 _ANSWER_S = 10.0
 """How long a remote may take to say that it is there."""
 
@@ -242,7 +248,8 @@ def _have(scratch: Git, commit: str, url: str) -> None:
 def _network(scratch: Git, url: str) -> Git:
     """Fetching goes with the user's proxies, certificates and credential helpers, and the operator's account."""
     secrets = account_environment() if urlsplit(url).scheme in {"http", "https"} else {}
-    return replace(scratch, user=True, secrets=secrets | way_to(url, secrets))
+    way = secrets | way_to(url, secrets)
+    return replace(scratch, user=True, secrets=way, timeout_s=_FETCH_S, largest_bytes=LARGEST_FETCH_BYTES)
 
 
 def _allowed(url: str) -> str:

@@ -1,12 +1,13 @@
-"""What a tracked run read and wrote beside its source: proposals for datasets, weighed, and hashed as far as is quick."""
+"""What a tracked run read and wrote beside its source: proposed datasets, weighed, and hashed as far as is quick."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,7 @@ from launch_jobs.names import Digest, digest_of
 MOST = 1000
 _BUDGET_BYTES, _BUDGET_S = 256 << 20, 1.0
 _SAMPLE = 64 << 10
+_FEW = 3
 _NOT_DATA = {"site-packages", "dist-packages", "__pycache__", "node_modules", ".git", ".ipynb_checkpoints", ".cache"}
 _TOOLS = {".config/matplotlib", ".config/pip", ".local/share/jupyter", ".local/share/uv", ".matplotlib", ".jupyter"}
 _CODE = (".py", ".pyc", ".pyi", ".so", ".pth", ".dylib")
@@ -62,23 +64,44 @@ def propose(seen: Seen, root: Path, source: Collection[str], since_ns: int) -> P
     reads = _ordered(read - {*secrets}, files)
     inputs = [*(data for is_input, data in objects if is_input), *(_seen(one, files, root, budget) for one in reads)]
     left = _ordered(written - {*secrets}, files)
-    outputs = [*(data for is_input, data in objects if not is_input), *(_seen(one, files, root, budget) for one in left)]
+    outputs = [
+        *(data for is_input, data in objects if not is_input),
+        *(_seen(one, files, root, budget) for one in left),
+    ]
     notes = (*_secret_notes(secrets), *_limit_notes(len(read), len(written)), *_unseen_notes(seen))
     return Proposals(tuple(inputs[:MOST]), tuple(outputs[:MOST]), notes)
 
 
-def undeclared(read: Iterable[SeenData], datasets: Iterable[Dataset], root: Path) -> list[SeenData]:
+def undeclared(read: Iterable[SeenData], datasets: Iterable[Dataset]) -> list[SeenData]:
     """The inputs that no dataset of a job covers."""
-    declared = [os.path.join(root, one.url.removeprefix("file:")) for one in datasets if one.url.startswith("file:")]  # noqa: PTH118 # an absolute one stands for itself
-    urls = [one.url for one in datasets if one.url.startswith("s3://")]
-    return [one for one in read if not _is_covered(one.path, root, declared, urls)]
+    urls = [one.url.removeprefix("file:") for one in datasets]
+    return [one for one in read if not any(_is_in(one.path, url) for url in urls)]
 
 
-def _is_covered(path: str, root: Path, declared: list[str], urls: list[str]) -> bool:
+def proposal(inputs: Sequence[SeenData], directory: str) -> tuple[str, str] | None:
+    """What to declare next, and its name: the largest input, or the folder of many.
+
+    Args:
+        inputs: undeclared, the largest first.
+        directory: of the program, relative to the source root; the path is relative to it.
+    """
+    if not inputs:
+        return None
+    path = inputs[0].path
+    beside = [one for one in inputs if PurePosixPath(one.path).parent == PurePosixPath(path).parent]
+    parent = path.rpartition("/")[0]
+    if len(beside) > _FEW and parent not in {"", "."}:
+        path = f"{parent}/" if path.startswith("s3://") else parent
+    name = re.sub(r"[^A-Za-z0-9_]", "_", PurePosixPath(path).name.partition(".")[0]) or "data"
+    if not path.startswith(("/", "s3://")):
+        path = os.path.relpath(path, directory)
+    return f"_{name}" if name[0].isdigit() else name, path
+
+
+def _is_in(path: str, url: str) -> bool:
     if path.startswith("s3://"):
-        return any(path == url or (url.endswith("/") and path.startswith(url)) for url in urls)
-    file = PurePosixPath(root, path)
-    return any(file.is_relative_to(one) for one in declared)
+        return path == url or (url.endswith("/") and path.startswith(url))
+    return "://" not in url and PurePosixPath(path).is_relative_to(url)
 
 
 class _Budget:

@@ -22,6 +22,7 @@ from launch_jobs.capture.project import declared_requirements, local_modules, pr
 from launch_jobs.capture.remarks import remarks
 from launch_jobs.capture.seen import Seen
 from launch_jobs.capture.source import Blobs, Snapshot
+from launch_jobs.capture.unseen import unseen_python
 from launch_jobs.job import Distribution, Environment
 from launch_jobs.tracker import INJECT
 
@@ -41,7 +42,8 @@ def installed_of(seen: Seen, located: Located, snapshot: Snapshot, mode: Mode, s
     Raises:
         CaptureError: the interpreter does not answer, or has something needed that cannot be carried.
     """
-    probe = _probe(seen, located)
+    guessed = None if seen.first or located.program.python else unseen_python(located, snapshot)
+    probe = _probe(seen, located, guessed)
     if probe is None:
         return InstalledSoftware(Environment(platform=_platform()))
     evidence = _evidence(seen, located, snapshot)
@@ -49,6 +51,8 @@ def installed_of(seen: Seen, located: Located, snapshot: Snapshot, mode: Mode, s
         carry = _carrier(Carrier(probe.markers, Path(folder)), snapshot, store)
         environment = environment_of(probe, evidence, mode, carry=carry)
     environment, notes = _with_project(environment, probe, located, snapshot)
+    if guessed:
+        notes += (f"Its Python is taken to be that of PATH, {guessed}, and its packages what the source imports.",)
     return InstalledSoftware(environment, freeze(probe, snapshot.root), (*remarks(probe, environment), *notes))
 
 
@@ -96,15 +100,14 @@ def _with_project(
     return environment.model_copy(update={"distributions": found}), (*indexes.notes(), *notes)
 
 
-def _probe(seen: Seen, located: Located) -> Probe | None:
+def _probe(seen: Seen, located: Located, guessed: str | None) -> Probe | None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LAUNCH_TRACK_")}
     entries = environment.get("PYTHONPATH", "").split(os.pathsep)
     environment["PYTHONPATH"] = os.pathsep.join(entry for entry in entries if entry != str(INJECT))
     if seen.first and seen.first.executable:
         return probe_interpreter(seen.first.executable, (), environment, seen.first.path)
-    if located.program.python is None:
-        return None
-    return probe_interpreter(located.program.python, located.program.flags, environment)
+    python = located.program.python or guessed
+    return probe_interpreter(python, located.program.flags, environment) if python else None
 
 
 def _evidence(seen: Seen, located: Located, snapshot: Snapshot) -> Evidence:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from launch_jobs.capture.config_inputs import ConfigFiles
 from launch_jobs.capture.datasets import Declared
-from launch_jobs.capture.entrypoint import Located, entrypoint_of
+from launch_jobs.capture.entrypoint import Located, entrypoint_of, search_path
 from launch_jobs.capture.environment import Mode
 from launch_jobs.capture.held import HeldSource
 from launch_jobs.capture.host import this_host
+from launch_jobs.capture.inputs_seen import propose
 from launch_jobs.capture.installed import installed_of
 from launch_jobs.capture.left_out import ignored_imports
 from launch_jobs.capture.lineage import parents_of
@@ -89,13 +90,17 @@ def _keep(
     job = Job(
         source=snapshot.source,
         entrypoint=entrypoint_of(captured.argv, started.place),
-        environment=installed.environment,
+        environment=installed.environment.model_copy(update={"search_path": search_path(started.place, os.environ)}),
         inputs=captured.inputs,
         datasets=started.declared.datasets,
     )
     source = {entry.path for entry in snapshot.files}
     written = [path for one in seen.observations for path in one.written]
-    outputs = written_paths(snapshot.root, written, started.journals.stat().st_ctime_ns, source)
+    since = started.journals.stat().st_ctime_ns
+    outputs, proposed = (
+        written_paths(snapshot.root, written, since, source),
+        propose(seen, snapshot.root, source, since),
+    )
     record = CaptureRecord(
         run=run,
         parameters=hide_secrets(captured.values),
@@ -109,8 +114,15 @@ def _keep(
         libraries=seen.libraries(snapshot.root),
         system_packages=system_packages(seen.libraries(snapshot.root)),
         verified=True,
+        read=proposed.read,
+        written=proposed.written,
         parents=parents_of(snapshot.root, started.declared.datasets, os.environ),
-        notes=(*_source_notes(started, snapshot, seen), *installed.notes, *filter(None, (captured.note, ended.note))),
+        notes=(
+            *_source_notes(started, snapshot, seen),
+            *installed.notes,
+            *proposed.notes,
+            *filter(None, (captured.note, ended.note)),
+        ),
     )
     prove(snapshot, store)
     version = store.add(started.name, job, started.declared.added_to(snapshot.origin))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,13 @@ from launch_jobs.cli.output import emit, json_option, next_command, printable
 from launch_jobs.cli.session import Session, local_session
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from launch_jobs.difference import Change, Difference, FileChange, FileState, Side
     from launch_jobs.job import JobVersion, TreeEntry
+
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+"""A whole digest tells people no more than its beginning, as for files; JSON has it."""
 
 _MOST_LINES = 400
 """With more changed lines, the list of files would be lost among them."""
@@ -101,13 +107,20 @@ def _print(old: JobVersion, new: JobVersion, found: Difference) -> None:
 
 
 def _print_changes(title: str, changes: tuple[Change, ...]) -> None:
-    from launch_jobs.cli.present import value_text
-
     if changes:
         click.secho(f"\n{title}", bold=True)
     for change in changes:
-        values = [value_text(value) for value in (change.before, change.after) if value is not None]
-        _line(change.kind, f"{change.name} {' → '.join(values)}")
+        _line(change.kind, _DIGEST.sub(r"\1", f"{change.name} {_values(change.before, change.after)}"))
+
+
+def _values(before: JsonValue, after: JsonValue) -> str:
+    """`0.1 → 0.2`; of two descriptions, such as a parameter's, what differs in them: `type number → integer`."""
+    from launch_jobs.cli.present import value_text
+
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        return ", ".join(f"{name} {_values(before.get(name, '-'), after.get(name, '-'))}" for name in names)
+    return " → ".join(value_text(value) for value in (before, after) if value is not None)
 
 
 def _line(kind: str, text: str) -> None:

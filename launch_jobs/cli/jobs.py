@@ -9,6 +9,7 @@ import click
 
 from launch_jobs.cli.job_change import alias, delete, register
 from launch_jobs.cli.job_create import create
+from launch_jobs.cli.job_datasets import print_datasets
 from launch_jobs.cli.job_diff import diff
 from launch_jobs.cli.job_file import export, import_
 from launch_jobs.cli.output import emit, facts, json_option, next_command, table
@@ -106,6 +107,7 @@ def _print_job(session: Session, version: JobVersion, records: list[CaptureRecor
         ]
     )
     _print_parameters(version)
+    print_datasets(version, records)
     if records:
         click.echo()
         rows = [

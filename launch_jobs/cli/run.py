@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from launch_jobs.capture.environment import Mode
     from launch_jobs.capture.tracked import TrackedRun
+    from launch_jobs.job import CaptureRecord, JobVersion
 
 
 class _Given(TypedDict):
@@ -78,8 +80,24 @@ def run_command(command: tuple[str, ...], as_json: bool, **given: Unpack[_Given]
         emit(_document(tracked))
     elif tracked.version:
         progress(f"Captured {tracked.version.label} ({tracked.version.digest[:19]})")
+        _tell_undeclared(tracked.version, tracked.record)
         next_command(f"launch submit {tracked.version.name} -q QUEUE")
     click.get_current_context().exit(tracked.exit_code)
+
+
+def _tell_undeclared(version: JobVersion, record: CaptureRecord | None) -> None:
+    """One line on data that was read and is not in the job."""
+    from launch_jobs.capture.inputs_seen import proposal, undeclared
+    from launch_jobs.cli.present import size_text
+
+    inputs = undeclared(record.read, version.job.datasets) if record else []
+    found = proposal(inputs, version.job.entrypoint.directory)
+    if not found:
+        return
+    name, path = found
+    first = f"{inputs[0].path} ({size_text(inputs[0].size or 0)})"
+    more = f" and {len(inputs) - 1} more, which are" if len(inputs) > 1 else ", which is"
+    progress(f"Read {first}{more} not in the job: add --dataset {shlex.quote(f'{name}={path}')}")
 
 
 def _document(tracked: TrackedRun) -> dict[str, JsonValue]:

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from launch_jobs.names import canonical_json
+from launch_jobs.plain_json import DEEPEST, why_not_plain
 
 Keys = tuple[str, ...]
-DEEPEST = 64
-_INTEGERS = range(-(1 << 63), 1 << 63)
 
 
 class NotConfigError(Exception):
@@ -37,17 +35,4 @@ class Leaf:
 def is_plain(leaf: Leaf) -> bool:
     """Whether a value can be a parameter: `-p name=value` can name it, and JSON, as others read it, can hold it."""
     named = all(key.isprintable() and key.strip() == key != "" and "=" not in key for key in leaf.keys)
-    return named and len(leaf.keys) <= DEEPEST and _is_json(leaf.value, DEEPEST)
-
-
-def _is_json(value: JsonValue, depth: int) -> bool:
-    if isinstance(value, (list, dict)):
-        inner = list(value.values()) if isinstance(value, dict) else value
-        return depth > 0 and all(_is_json(one, depth - 1) for one in inner)
-    if isinstance(value, int):
-        return value in _INTEGERS  # the server's JSON has no larger ones
-    try:
-        canonical_json(value)
-    except ValueError:  # infinite, not a number, half a character
-        return False
-    return True
+    return named and len(leaf.keys) <= DEEPEST and why_not_plain(leaf.value) is None

@@ -25,15 +25,24 @@ from prefect.client.schemas.filters import (
     WorkQueueFilterName,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.states import Scheduled
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.logging import get_logger
+from prefect.states import Pending, Scheduled
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from prefect import State
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
 
+_logger = get_logger("launch_jobs.agent")
+
 COUNTED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 """States in which a run holds its place under a limit: its container or process may live."""
+
+FRESH_S = 0.25
+"""For how long a poll's answer is acted on: no run can be claimed elsewhere, run and end in less."""
 
 _PATIENCE_S = 1.0
 _LOOK_S = 0.05
@@ -88,6 +97,23 @@ class Admission:
         """Whether to claim at all; after a run was given back, not for a random moment."""
         return time.monotonic() >= self._closed_until
 
+    async def claims(self, client: PrefectClient, run: FlowRun, message: str, asked: float) -> bool:
+        """Claim a run that was waiting when we asked (on the monotonic clock); whether nobody else did.
+
+        The server also lets a run be claimed that another agent has run to its end since. It stays over.
+        """
+        result = await client.set_flow_run_state(run.id, Pending(message=message))
+        if result.status is not SetStateStatus.ACCEPT or result.state is None:
+            return False
+        if time.monotonic() < asked + FRESH_S:
+            return True
+        before = state_before(await client.read_flow_run_states(run.id), result.state.id)
+        if before is None or not before.is_final():
+            return True
+        _logger.warning("Run %s was over when it was claimed; it stays so", run.name)
+        await client.set_flow_run_state(run.id, before, force=True)
+        return False
+
     async def refusal(self, client: PrefectClient, run: FlowRun, limits: list[Limit]) -> str:
         """Why a claimed run must go back; empty if it may start.
 
@@ -132,6 +158,13 @@ class Admission:
             if time.monotonic() > deadline or not may_wait(run, there, limit.most):
                 return False
             await asyncio.sleep(_LOOK_S)
+
+
+def state_before(states: list[State[Any]], after: UUID) -> State[Any] | None:  # Prefect's untyped states
+    """The state of a run's history that came right before another. Pure."""
+    history = sorted(states, key=lambda state: state.timestamp)
+    places = [place for place, state in enumerate(history) if state.id == after]
+    return history[places[0] - 1] if places and places[0] else None
 
 
 def waiting_again(run: FlowRun, message: str) -> State[Any]:  # Prefect's own argument of an untyped state

@@ -23,9 +23,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import PrefectException
-from prefect.states import Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from typing_extensions import override
 
@@ -38,7 +36,7 @@ from launch_jobs.settings import load_settings
 from launch_jobs.targets.configuration import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
-from launch_jobs.workers.admission import Admission, limits_of
+from launch_jobs.workers.admission import FRESH_S, Admission, limits_of
 from launch_jobs.workers.conductor import Conductor
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.leaving import leave
@@ -47,15 +45,13 @@ from launch_jobs.workers.reconciling import Reconciler
 from launch_jobs.workers.slots import Slots
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.objects import FlowRun
 
 POLL_SECONDS = 0.25
 CANCEL_SECONDS = 1.0
 ADOPT_SECONDS = 15.0
 _BLIND_SECONDS = 5.0
 _SEEN_SECONDS = 15.0
-_FRESH_SECONDS = 0.25
-"""For how long a poll's answer is acted on: no run can be claimed elsewhere, run and end in less."""
 _LIMITS_SECONDS = 5.0
 _CLAIMED = "Claimed by agent"
 _LONGEST_PAUSE = 15.0
@@ -153,7 +149,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         for response in polled:
             if self.stopping or not self.slots.free or claimed == at_most or not self._admission.is_open:
                 break
-            if claimed and time.monotonic() > asked + _FRESH_SECONDS:
+            if claimed and time.monotonic() > asked + FRESH_S:
                 break  # `_Turns` polls again at once
             claimed += await self._claim(response.flow_run, asked)
         return claimed
@@ -197,28 +193,14 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         is_kept = False
         try:
             # If an answer is lost after its call was done, the adoption sweep finds the run by its claim's message.
-            is_kept = await self._is_claimed(run, asked) and await self._is_admitted(run)
+            is_claimed = await self._admission.claims(self.client, run, self.claim_message, asked)
+            is_kept = is_claimed and await self._is_admitted(run)
         finally:
             if not is_kept:
                 self.ownership.release(str(run.id))
         if is_kept:
             self.work_on(run, adopted=False)
         return is_kept
-
-    async def _is_claimed(self, run: FlowRun, asked: float) -> bool:
-        result = await self.client.set_flow_run_state(run.id, Pending(message=self.claim_message))
-        if result.status is not SetStateStatus.ACCEPT or result.state is None:
-            return False
-        if time.monotonic() < asked + _FRESH_SECONDS:
-            return True
-        # The server lets runs be claimed that have ended since the poll: another agent's, which must stay over.
-        states = await self.client.read_flow_run_states(run.id)
-        before = state_before(states, result.state.id)
-        if before is None or not before.is_final():
-            return True
-        self._logger.warning("Run %s was over when it was claimed; it stays so", run.name)
-        await self.client.set_flow_run_state(run.id, before, force=True)
-        return False
 
     async def _is_admitted(self, run: FlowRun) -> bool:
         limits = limits_of(self.work_pool.concurrency_limit, self._priority_limits, run.work_queue_name)
@@ -316,13 +298,6 @@ async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> No
         while not (until_empty and turns.found_nothing):  # noqa: ASYNC110 - looked at now and then is enough
             await asyncio.sleep(0.2)
         group.cancel_scope.cancel()
-
-
-def state_before(states: list[State[Any]], after: UUID) -> State[Any] | None:  # Prefect's untyped states
-    """The state of a run's history that came right before another. Pure."""
-    history = sorted(states, key=lambda state: state.timestamp)
-    places = [place for place, state in enumerate(history) if state.id == after]
-    return history[places[0] - 1] if places and places[0] else None
 
 
 class _Turns:

@@ -28,6 +28,14 @@ def seen(parser: argparse.ArgumentParser, *args: str) -> SeenParser:
     return SeenParser.model_validate(_describe(parser, list(args)))
 
 
+def nested(depth: int) -> JsonValue:
+    """Lists in lists."""
+    value: JsonValue = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.fixture
 def inputs() -> Inputs:
     """Parameters of several types."""
@@ -93,6 +101,13 @@ def test_values_are_rendered_so_that_argparse_cannot_mistake_them(inputs: Inputs
         ({"data": None}, ["'data'", "null", "string"]),
         ({"data": "d", "lr": {"x": 1}}, ["'lr'", "number"]),
         ({"data": "d", "lr.x": 1}, ["'lr.x'", "no parameter"]),
+        ({"data": "d", "lr": float("nan")}, ["'lr'", "not finite"]),
+        ({"data": "d", "sizes": [float("-inf")]}, ["'sizes'", "not finite"]),
+        ({"data": "d", "epochs": 1 << 80}, ["'epochs'", "more than 64 bits"]),
+        ({"data": "\ud800"}, ["'data'", "half a character"]),
+        ({"data": "x" * 50_000_000}, ["128 KiB"]),
+        ({"data": ["x" * 90_000]}, ["'data'", "xxx…", "string"]),
+        ({"data": "d", "sizes": nested(1000)}, ["'sizes'", "deeper than 64"]),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(inputs: Inputs, given: dict[str, JsonValue], words: list[str]) -> None:

@@ -24,7 +24,7 @@ _FIRST_PORT = 25_000
 
 def is_running(layout: Layout) -> bool:
     """Whether the cluster is up and answers."""
-    return layout.kubeconfig.exists() and open_api(layout).is_ready()
+    return bool(host.processes_of(layout)) and layout.kubeconfig.exists() and open_api(layout).is_ready()
 
 
 def start(layout: Layout) -> None:
@@ -63,6 +63,7 @@ def leftovers(layout: Layout) -> list[str]:
     return [
         *(f"process {pid}" for pid in host.processes_of(layout)),
         *(f"network interface {name}" for name in network.interfaces()),
+        *(f"iptables rule {' '.join(rule)}" for rule in network.rules()),
         *(f"cgroup {folder}" for folder in host.cgroups()),
     ]
 

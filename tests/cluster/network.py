@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cluster.commands import run
+from cluster.commands import ClusterError, run
 from cluster.layout import BRIDGE, HOST_ADDRESS, NETWORK, NODES, SERVICES, Node
 
 _COMMENT = ("-m", "comment", "--comment", BRIDGE)
@@ -51,8 +51,8 @@ def plug_in(node: Node, pid: int) -> None:
 
 def unplug() -> None:
     """Take everything away; what is not there is not missed."""
-    for table, chain, *rule in _RULES:
-        while not _fails("iptables", "-w", "-t", table, "-C", chain, *rule):
+    while left := rules():
+        for table, chain, *rule in left:
             run("iptables", "-w", "-t", table, "-D", chain, *rule)
     for name in interfaces():
         run("ip", "link", "delete", name, check=False)
@@ -64,11 +64,14 @@ def interfaces() -> list[str]:
     return [link["ifname"] for link in links if link["ifname"].startswith(BRIDGE)]
 
 
-def _fails(*command: str) -> bool:
-    from cluster.commands import ClusterError
+def rules() -> list[tuple[str, ...]]:
+    """Those of `_RULES` that are there."""
+    return [rule for rule in _RULES if _has(*rule)]
 
+
+def _has(table: str, chain: str, *rule: str) -> bool:
     try:
-        run(*command)
+        run("iptables", "-w", "-t", table, "-C", chain, *rule)
     except ClusterError:
-        return True
-    return False
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -30,10 +31,13 @@ def environment_for(case: Case, folder: Path, *, beside: tuple[str, ...] = ()) -
         return make(folder / "venv", case.requirements_file, *beside)
     content = case.requirements_file.read_bytes() + _python().encode() + "".join(beside).encode()
     made = CACHE / f"{case.requirements}-{hashlib.sha256(content).hexdigest()[:12]}"
-    if not (made / "whole").exists():
-        shutil.rmtree(made, ignore_errors=True)
-        make(made, case.requirements_file, *beside)
-        (made / "whole").touch()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with made.with_suffix(".lock").open("w") as lock:  # a venv cannot be moved, so two runs must not make it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "whole").exists():
+            shutil.rmtree(made, ignore_errors=True)
+            make(made, case.requirements_file, *beside)
+            (made / "whole").touch()
     return made
 
 

@@ -293,6 +293,14 @@ async def test_another_file_than_was_captured_is_refused(stage: Stage, path: str
     assert await stage.target.status(await stage.target.place(spec.name)) is None
 
 
+@pytest.mark.parametrize("stage", ["docker"], indirect=True)
+async def test_the_source_of_an_own_dockerfile_is_in_its_working_directory(stage: Stage) -> None:
+    """Where nobody says where the source tree is, the working directory is tried, and the content proves it."""
+    spec = (await stage.spec_with_file()).model_copy(update={"root": None, "directory": "/usr/lib", "user": "1000"})
+    await stage.target.ensure(spec)
+    assert await stage.output(await stage.target.place(spec.name)) == b"start\n0o100644 True new: 2\n"
+
+
 @pytest.mark.parametrize("stage", ["process"], indirect=True)
 async def test_a_changed_checkout_ends_the_attempt(stage: Stage) -> None:
     """A process whose config file is another than was captured does not start, and says so."""

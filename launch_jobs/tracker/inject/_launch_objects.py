@@ -37,11 +37,11 @@ class Objects:
     def answered(self, parsed, model, context, http_response, **_):
         try:
             if http_response.status_code < 300 and len(self.seen) < MOST:
-                self.journal(model.name, context[ASKED], parsed, context)
+                self.journal(model.name, context[ASKED], parsed, str(http_response.url))
         except Exception:
             return
 
-    def journal(self, call, asked, parsed, context):
+    def journal(self, call, asked, parsed, url):
         version, etag = parsed.get("VersionId"), parsed.get("ETag")
         state = "version:" + version if version and version != "null" else "etag:" + etag if etag else None
         fact = (asked, CALLS[call], state)
@@ -52,6 +52,14 @@ class Objects:
         if not CALLS[call]:
             whole = str(parsed.get("ContentRange", "")).rpartition("/")[2]
             described["size"] = int(whole) if whole.isdigit() else parsed.get("ContentLength")
-        endpoint = (context.get("signing") or {}).get("endpoint") or context.get("endpoint_url")
-        described["endpoint"] = endpoint if isinstance(endpoint, str) else None
+        described["endpoint"] = server(url, asked[0])
         self.append("object", described)
+
+
+def server(url, bucket):
+    """The address of a server that is not AWS's; None for AWS."""
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0]
+    if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return None
+    return scheme + "://" + (host[len(bucket) + 1 :] if host.startswith(bucket + ".") else host)

@@ -18,7 +18,20 @@ import time
 MOST_READ = 10000  # files read that are journalled, per process
 MOST_WRITTEN = 100000
 MOST_FOLDERS = 10000  # remembered as worth a word or not
-SYSTEM = ("/usr/", "/lib", "/etc/", "/proc/", "/sys/", "/dev/", "/run/", "/var/lib/", "/snap/", "/nix/", "/bin/", "/sbin/")
+SYSTEM = (
+    "/usr/",
+    "/lib",
+    "/etc/",
+    "/proc/",
+    "/sys/",
+    "/dev/",
+    "/run/",
+    "/var/lib/",
+    "/snap/",
+    "/nix/",
+    "/bin/",
+    "/sbin/",
+)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 STDLIB = frozenset(getattr(sys, "stdlib_module_names", ())) | frozenset(sys.builtin_module_names)
 OURS = frozenset(
@@ -248,7 +261,6 @@ class Tracker:
                 if foreign(sys.exc_info()[2]):
                     raise
         self.append("end")
-
 
     def still_open(self):
         """Files that are open in the end: also those that a library in C opened, unseen."""
