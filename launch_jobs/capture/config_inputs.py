@@ -80,7 +80,8 @@ class ConfigFiles:
                 notes.append(f"The values in {path} are parameters: {why}.")
         for one in files:
             captured = _with(captured, one)
-        note = " ".join([*filter(None, [captured.note]), *notes])
+        earlier = [f"{captured.note.rstrip('.')}."] if captured.note and notes else [captured.note or ""]
+        note = " ".join(filter(None, [*earlier, *notes]))
         return replace(captured, note=note or None)
 
     def _proposed(self, captured: CapturedInputs, seen: Seen, read: set[str]) -> Iterator[tuple[str, str]]:

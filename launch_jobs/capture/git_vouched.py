@@ -20,7 +20,7 @@ from launch_jobs.capture.tree import FileChangedError, SeenFile, Stamp, mode_of,
 from launch_jobs.errors import CaptureError
 from launch_jobs.names import sha256
 
-_LATELY_NS = 3 * 10**9
+LATELY_NS = 3 * 10**9
 """The coarsest file times that there are (2 s on FAT), and some."""
 
 _AT_ONCE_BYTES = 64 << 20
@@ -96,7 +96,7 @@ def vouched_files(repository: Repository, index: Mapping[str, tuple[str, str]], 
         return Vouched({}, {}, 0)
     # A file as new as the index may have changed after git looked.
     written = (repository.git.git_dir / "index").stat().st_mtime_ns
-    before = min(written, time.time_ns() - _LATELY_NS)
+    before = min(written, time.time_ns() - LATELY_NS)
     filtered = {*repository.git.paths("ls-files", "-z", "--", _FILTERED)}
     same = (path for path, one in index.items() if commit.names.get(path) == one and path not in filtered)
     files = {path: (*index[path], commit.sizes.get(path, -1)) for path in same}

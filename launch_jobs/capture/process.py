@@ -50,6 +50,10 @@ def run_program(command: Sequence[str], directory: Path, environment: Mapping[st
             raise BadInput(
                 f"{command[0]!r} cannot be started: {error.strerror}", do="Is it a program, for this machine?"
             ) from error
+        except ValueError as error:  # a NUL character in a word, or in a variable
+            raise BadInput(
+                f"the command cannot be started: {error}", do="Linux gives no program such a word"
+            ) from error
         code = child[0].wait()
     return Ended(child[0].pid, code if code >= 0 else 128 - code)
 

@@ -19,6 +19,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterNextScheduledStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    Operator,
     WorkPoolFilter,
     WorkPoolFilterName,
     WorkQueueFilter,
@@ -28,6 +29,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.logging import get_logger
 from prefect.states import Pending, Scheduled
+
+from launch_jobs.queue import PRIORITIES
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -44,9 +47,10 @@ COUNTED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 FRESH_S = 0.25
 """For how long a poll's answer is acted on: no run can be claimed elsewhere, run and end in less."""
 
-_PATIENCE_S = 1.0
+_PATIENCE_S = 10.0
 _LOOK_S = 0.05
 _LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 0.8
+_PAGE = 200
 _TICK = timedelta(microseconds=1)
 
 
@@ -91,6 +95,8 @@ class Admission:
     def __init__(self, pool: str) -> None:
         self._pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
         self._closed_until = 0.0
+        self.priorities: list[str] = list(PRIORITIES)
+        """Names of all work queues of the pool; its owner keeps them up to date."""
 
     @property
     def is_open(self) -> bool:
@@ -117,47 +123,52 @@ class Admission:
     async def refusal(self, client: PrefectClient, run: FlowRun, limits: list[Limit]) -> str:
         """Why a claimed run must go back; empty if it may start.
 
-        First the order, then the limits: a run before it that was claimed meanwhile is then among those counted.
+        Those before it in line and those that are active are told by one query: in two, one could slip from the ones to
+        the others unseen.
         """
-        if await self._earlier(client, run):
-            return "a run before it goes first"
-        for limit in limits:
-            if not await self._has_room(client, run, limit):
-                return str(limit)
-        return ""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            own = await self._of_its_priority(client, run)
+            if any(one.state_type is StateType.SCHEDULED for one in own):
+                return "a run before it goes first"
+            over = ""
+            for limit in limits:
+                most = limit.most - (0 if limit.priority else await self._others(client, run))
+                if len(own) > most:
+                    over = str(limit)
+                    if time.monotonic() > deadline or not may_wait(run, own, most):
+                        return over
+            if not over:
+                return ""
+            await asyncio.sleep(_LOOK_S)
 
     async def give_back(self, client: PrefectClient, run: FlowRun, why: str) -> None:
         """Put a claimed run back where it was in line, and claim nothing for a random moment."""
         self._closed_until = time.monotonic() + random.uniform(_LEAST_PAUSE_S, _LONGEST_PAUSE_S)  # noqa: S311 - no secret
         await client.set_flow_run_state(run.id, waiting_again(run, f"Waiting: {why}"))
 
-    async def _earlier(self, client: PrefectClient, run: FlowRun) -> bool:
-        """Whether a run of the same priority waits that should have been claimed before this one."""
-        moment = due(run)
-        if moment is None:
-            return False
-        before = FlowRunFilterNextScheduledStartTime.model_validate({"before_": moment - _TICK})
-        waiting = FlowRunFilter(state=_in_states(StateType.SCHEDULED), next_scheduled_start_time=before)
-        count = await client.count_flow_runs(
-            flow_run_filter=waiting, work_pool_filter=self._pool, work_queue_filter=_of(run.work_queue_name)
+    async def _of_its_priority(self, client: PrefectClient, run: FlowRun) -> list[FlowRun]:
+        """The active runs of its priority, itself among them, and those that wait and were due before it."""
+        moment = due(run) or datetime.now(UTC)
+        either = FlowRunFilter(
+            state=_in_states(*COUNTED),
+            next_scheduled_start_time=FlowRunFilterNextScheduledStartTime.model_validate({"before_": moment - _TICK}),
         )
-        return count > 0
+        either.operator = Operator.or_
+        return await client.read_flow_runs(
+            flow_run_filter=either, work_pool_filter=self._pool, work_queue_filter=_of(run.work_queue_name), limit=_PAGE
+        )
 
-    async def _has_room(self, client: PrefectClient, run: FlowRun, limit: Limit) -> bool:
-        active, among = FlowRunFilter(state=_in_states(*COUNTED)), _of(limit.priority)
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            count = await client.count_flow_runs(
-                flow_run_filter=active, work_pool_filter=self._pool, work_queue_filter=among
-            )
-            if count <= limit.most:
-                return True
-            there = await client.read_flow_runs(
-                flow_run_filter=active, work_pool_filter=self._pool, work_queue_filter=among, limit=200
-            )
-            if time.monotonic() > deadline or not may_wait(run, there, limit.most):
-                return False
-            await asyncio.sleep(_LOOK_S)
+    async def _others(self, client: PrefectClient, run: FlowRun) -> int:
+        """How many runs of other priorities are active."""
+        own = run.work_queue_name
+        if own is None:
+            return 0
+        return await client.count_flow_runs(
+            flow_run_filter=FlowRunFilter(state=_in_states(*COUNTED)),
+            work_pool_filter=self._pool,
+            work_queue_filter=_of(*(name for name in self.priorities if name != own)),
+        )
 
 
 def state_before(states: list[State[Any]], after: UUID) -> State[Any] | None:  # Prefect's untyped states
@@ -176,5 +187,6 @@ def _in_states(*types: StateType) -> FlowRunFilterState:
     return FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
 
 
-def _of(priority: str | None) -> WorkQueueFilter | None:
-    return WorkQueueFilter(name=WorkQueueFilterName(any_=[priority])) if priority else None
+def _of(*priorities: str | None) -> WorkQueueFilter | None:
+    names = [name for name in priorities if name]
+    return WorkQueueFilter(name=WorkQueueFilterName(any_=names)) if names else None

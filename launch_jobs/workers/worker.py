@@ -220,6 +220,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         if internals.has_pool(self):
             queues = await self.client.read_work_queues(work_pool_name=self.pool)
             self._priority_limits = {queue.name: queue.concurrency_limit for queue in queues}
+            self._admission.priorities = sorted(self._priority_limits)
             self._synced = time.monotonic()
 
     @property

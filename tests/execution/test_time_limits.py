@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from launch_jobs.context import LaunchContext
 from launch_jobs.errors import LaunchError
 from launch_jobs.execution import RunEnded, never_started
 from launch_jobs.job import Entrypoint, Environment, ImageSource, Job, JobVersion, JsonObject, Origin, Overrides
-from launch_jobs.preparation import NotBuiltInTime, NotStartedInTime, prepare, resolve
+from launch_jobs.preparation import NotBuiltInTime, NotStartedInTime, RunCancelled, prepare, resolve
 from launch_jobs.run import Reason, Retry, RunState
 from launch_jobs.settings import LaunchSettings
 from launch_jobs.store.jobs import JobStore
@@ -58,6 +59,34 @@ async def test_a_pull_that_never_ends_is_no_start_in_time(tmp_path: Path, docker
     assert (ended.value.outcome.reason, ended.value.outcome.state) == (Reason.START_DEADLINE, RunState.CRASHED)
     assert ended.value.retry == Retry(number=1, limit=1, at_head=True)
     assert context.store.outcome("0123", 1) == ended.value.outcome
+
+
+async def test_a_cancel_ends_a_pull_at_once(tmp_path: Path, docker_base: str) -> None:
+    """It waits for no registry."""
+    del docker_base
+    context = _context(tmp_path, "docker", {})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        image = f"127.0.0.1:{server.getsockname()[1]}/silent@sha256:{'0' * 64}"
+        resolved = await resolve(context, _image_job(context.store, image).reference, Overrides())
+        async with asyncio.timeout(5):
+            pulling = asyncio.ensure_future(prepare(context, resolved, lambda _: None))
+            caller, _ = await asyncio.to_thread(server.accept)
+            context.cancelled.set()
+            with caller, pytest.raises(RunCancelled):
+                await pulling
+
+
+async def test_a_cancel_ends_a_build(tmp_path: Path) -> None:
+    """Nothing is left of what was being made."""
+    context = _context(tmp_path, "process", {})
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "run.py").write_text("")
+    resolved = await resolve(context, _code_job(context.store, code).reference, Overrides())
+    context.cancelled.set()
+    with pytest.raises(RunCancelled):
+        await prepare(context, resolved, lambda _: None)
+    assert list((tmp_path / "sources").glob("*")) == []
 
 
 async def test_a_build_has_a_time_limit(tmp_path: Path) -> None:

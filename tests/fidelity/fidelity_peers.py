@@ -137,7 +137,7 @@ def _run(case: Case, venv: Path, root: Path) -> Done:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Done("failed", None, "", reason=str(error))
     files = {path: digest for path, digest in _files(root).items() if before.get(path) != digest}
-    return Done("ended", done.returncode, done.stdout, done.stderr, files, done.stderr.strip()[-200:])
+    return Done("ended", done.returncode, done.stdout, done.stderr, files)
 
 
 def _files(root: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ def differences(here: Done, there: Done, ignore: Patterns, files: Patterns) -> l
 
 def cause(done: Done) -> str:
     """The line that tells best why a run ended badly."""
-    lines = [line.strip() for line in done.out.splitlines() if line.strip()]
+    lines = [line.strip() for line in (done.err or done.out).splitlines() if line.strip()]
     return (lines[-1] if lines and done.exit_code else done.reason or "nothing said")[:300]
 
 

@@ -14,7 +14,9 @@ from launch_jobs.capture.proof import prove
 from launch_jobs.capture.source import Snapshot, checkout, snapshot_source
 from launch_jobs.capture.tracked import run_tracked
 from launch_jobs.errors import CaptureError
+from launch_jobs.names import Digest
 from launch_jobs.store.jobs import JobStore
+from launch_jobs.store.opening import open_objects
 
 
 def _with(snapshot: Snapshot, **changes: str | None) -> Snapshot:
@@ -90,10 +92,18 @@ def test_missing_blob(repo: Repo, store: JobStore, tmp_path: Path, git: bool) ->
 
 def test_run_whose_proof_fails_is_not_captured(repo: Repo, store: JobStore, tmp_path: Path) -> None:
     """The program's exit code stands, no version appears, and the reason is said."""
-    (repo.root / "train.py").write_text(
-        f"import shutil\nshutil.rmtree({str(tmp_path / 'store' / 'blobs')!r})\nraise SystemExit(7)\n"
-    )
-    run = run_tracked([sys.executable, "train.py"], store=store, directory=repo.root)
+
+    class LosingStore(JobStore):
+        """Keeps no blob for long."""
+
+        def put_blob(self, path: Path) -> Digest:
+            digest = super().put_blob(path)
+            shutil.rmtree(tmp_path / "store" / "blobs")
+            return digest
+
+    (repo.root / "train.py").write_text("raise SystemExit(7)\n")
+    losing = LosingStore(open_objects((tmp_path / "store").as_uri()))
+    run = run_tracked([sys.executable, "train.py"], store=losing, directory=repo.root)
     assert (run.exit_code, run.version) == (7, None)
     assert run.problem and "cannot be rebuilt" in run.problem
     assert list(store.names()) == []
