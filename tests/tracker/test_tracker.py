@@ -90,6 +90,35 @@ def test_a_hard_end_loses_nothing_seen_before(bench: Bench, end: str) -> None:
     assert seen.written == (str(bench.root / "out"),)
 
 
+def test_a_killed_run_has_names_that_may_be_another_distributions(bench: Bench) -> None:
+    """The third level is seen below a namespace package, also one inside an ordinary package; else two levels are."""
+    for name in ("space/part/one.py", "plain/__init__.py", "plain/plugins/two.py", "plain/sub/__init__.py"):
+        bench.write(name, "")
+    bench.write("plain/sub/deep.py", "")
+    bench.write(
+        "program.py",
+        "import os, space.part, plain.plugins, plain.sub\nfrom space.part import one\n"
+        "from plain.plugins import two\nfrom plain.sub import deep\nos._exit(0)\n",
+    )
+    bench.run("program.py")
+
+    (seen,) = bench.seen()
+    assert {"space.part.one", "plain.plugins.two", "plain.sub"} <= set(seen.loaded)
+    assert "plain.sub.deep" not in seen.loaded
+
+
+def test_a_name_written_again_in_another_folder_is_another_file(bench: Bench) -> None:
+    """A relative path is remembered for the working directory it was used in."""
+    bench.write("sub/there.txt", "")
+    bench.write(
+        "program.py", "import os\nfor folder in ('.', 'sub'):\n    os.chdir(folder)\n    open('out', 'w').close()\n"
+    )
+    bench.run("program.py")
+
+    (seen,) = bench.seen()
+    assert seen.written == (str(bench.root / "out"), str(bench.root / "sub" / "out"))
+
+
 def test_child_processes_are_watched(bench: Bench) -> None:
     """A Python started by the program, and the child of a fork, have journals of their own."""
     bench.write("child.py", "open('from child', 'w').close()\n")

@@ -80,6 +80,7 @@ class Tracker:
         self.handlers = {
             "open": self.opened,
             "import": self.imported,
+            "os.chdir": self.entered,
             "os.rename": self.moved,
             "os.link": self.moved,
             "os.symlink": self.moved,
@@ -94,6 +95,7 @@ class Tracker:
             self.begun = False
         self.names = set()
         self.seen = set()
+        self.known = set()  # paths as the program wrote them, in the present working directory
         self.folders = {}
         self.written = 0
         self.read = 0
@@ -173,17 +175,24 @@ class Tracker:
         elif self.objects is not None and self.objects.waiting:
             self.objects.imported()
         # The distribution is what counts, so nothing deep in a package (a large one has a thousand modules; two levels,
-        # for those that others add to). Under a namespace package each name may be another distribution's.
-        if name.partition(".")[0] not in STDLIB and (name.count(".") < 2 or not regular_package(name)):
+        # for those that others add to). In a namespace package each name may be another distribution's.
+        top = name.partition(".")[0]
+        if top not in STDLIB and not (name.count(".") > 1 and plain_package(top) and plain_package(name.rpartition(".")[0])):
             self.append("import", name)
 
     def opened(self, path, _mode, flags):
         if type(path) not in (str, bytes) or path == self.file:
             return
         if flags & WRITING:
-            self.wrote(path)
+            if path not in self.known:  # the same ones are written again and again
+                self.wrote(path)
+                if len(self.known) < MOST_WRITTEN:
+                    self.known.add(path)
         elif self.read < MOST_READ:
             self.loaded(path)
+
+    def entered(self, _folder):
+        self.known.clear()
 
     def moved(self, _source, target, *_):
         self.wrote(target)
@@ -392,9 +401,9 @@ def libraries():
     return sorted(os.fsdecode(path) for path in paths if path.startswith(b"/"))
 
 
-def regular_package(name):
-    """Whether the outermost package of a module is one with `__init__.py`, in one folder."""
-    package = sys.modules.get(name.partition(".")[0])
+def plain_package(name):
+    """Whether a package is loaded that has an `__init__.py`, and one folder."""
+    package = sys.modules.get(name)
     if not issubclass(type(package), type(sys)):
         return False
     inside = object.__getattribute__(package, "__dict__")
