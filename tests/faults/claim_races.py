@@ -1,6 +1,7 @@
 """Eight claimers that race for the runs of one queue, with our door (`Admission`) or as a stock worker claims.
 
-`python tests/faults/claim_races.py [ROUNDS]` on the server of PREFECT_API_URL prints the table of decision record 6.
+`python tests/faults/claim_races.py [ROUNDS [RUNS]]` on the server of PREFECT_API_URL prints the figures of decision
+record 6.
 """
 
 from __future__ import annotations
@@ -99,18 +100,19 @@ async def _work(client: PrefectClient, race: Race, run: UUID, work_s: float) -> 
     await client.set_flow_run_state(run, Completed())
 
 
-async def _print(rounds: int) -> None:
+async def _print(rounds: int, runs: int) -> None:
     for limit in (1, 2):
         for guarded in (False, True):
-            races = [await race(limit, 30, guarded=guarded) for _ in range(rounds)]
+            races = [await race(limit, runs, guarded=guarded) for _ in range(rounds)]
             print(
                 f"limit {limit}, {'ours ' if guarded else 'stock'}: over the limit in "
                 f"{sum(one.most_at_once > limit for one in races)} of {rounds} rounds "
                 f"(most at once {max(one.most_at_once for one in races)}), "
                 f"{sum(one.inversions for one in races)} inversions, "
-                f"{sum(one.given_back for one in races)} claims given back of {30 * rounds} runs"
+                f"{sum(one.given_back for one in races)} claims given back of {runs * rounds} runs"
             )
 
 
 if __name__ == "__main__":
-    asyncio.run(_print(int(sys.argv[1]) if len(sys.argv) > 1 else 10))
+    rounds, runs = (int(word) for word in (sys.argv[1:] + ["10", "30"][len(sys.argv) - 1 :]))
+    asyncio.run(_print(rounds, runs))

@@ -177,7 +177,8 @@ class Tracker:
         # The distribution is what counts, so nothing deep in a package (a large one has a thousand modules; two levels,
         # for those that others add to). In a namespace package each name may be another distribution's.
         top = name.partition(".")[0]
-        if top not in STDLIB and not (name.count(".") > 1 and plain_package(top) and plain_package(name.rpartition(".")[0])):
+        deep = name.count(".") > 1 and plain_package(top) and plain_package(name.rpartition(".")[0])
+        if top not in STDLIB and not deep:
             self.append("import", name)
 
     def opened(self, path, _mode, flags):
