@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
+from launch_jobs.agent_file import AgentFile
 from launch_jobs.configured import configured_store, offer_git_account
 from launch_jobs.docker_access import DockerAccess
 from launch_jobs.errors import BadInput
@@ -40,6 +42,7 @@ class LaunchContext:
         store: the job store.
         target: where the attempt runs.
         docker: the engine that images are built on.
+        agent: the agent's own file: what this host grants.
         variables: job variables, the deployment's and then the submitter's.
         attempt: counted by us from 1.
         record: writes labels on the flow run, in one call.
@@ -54,6 +57,7 @@ class LaunchContext:
     store: JobStore
     target: Target
     docker: DockerAccess = field(default_factory=DockerAccess)
+    agent: AgentFile = field(default_factory=AgentFile)
     variables: tuple[JsonObject, ...] = ()
     attempt: int = 1
     record: Callable[[Labels], Awaitable[None]] = _record_nothing
@@ -93,8 +97,13 @@ def is_on_queue() -> bool:
     return context is not None and bool(context.queue)
 
 
-def make_target(kind: str, settings: LaunchSettings, access: DockerAccess) -> Target:
-    """The target of a queue type on this machine.
+def dataset_cache(settings: LaunchSettings) -> Path:
+    """Where the agent keeps datasets that are mounted into containers."""
+    return settings.home.absolute() / "dataset-cache"
+
+
+def make_target(kind: str, settings: LaunchSettings, access: DockerAccess, agent: AgentFile | None = None) -> Target:
+    """The target of a queue type on this machine; without an agent's file it grants nothing.
 
     Raises:
         BadInput: there is no such kind.
@@ -104,7 +113,10 @@ def make_target(kind: str, settings: LaunchSettings, access: DockerAccess) -> Ta
         from launch_jobs.engine import connect
         from launch_jobs.targets.docker import DockerTarget
 
-        return DockerTarget(lambda: connect(access.base_url, login=access.login))
+        cache = str(dataset_cache(settings).resolve())
+        allow = (agent or AgentFile()).allow
+        grants = allow.model_copy(update={"read_only_mounts": (*allow.read_only_mounts, cache)})
+        return DockerTarget(lambda: connect(access.base_url, login=access.login), grants=grants)
     if kind == "process":
         from launch_jobs.targets.process import ProcessTarget
 

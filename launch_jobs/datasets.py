@@ -124,7 +124,7 @@ def cache_dataset(store: JobStore, dataset: CarriedDataset, cache: Path, is_canc
     Raises:
         as `fetch_datasets`.
     """
-    folder = cached_folder(cache, dataset)
+    folder = cached_folder(cache, dataset.digest)
     if is_whole(folder):
         return
     cache.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -136,9 +136,14 @@ def cache_dataset(store: JobStore, dataset: CarriedDataset, cache: Path, is_canc
             seal(new, folder)
 
 
-def cached_folder(cache: Path, dataset: CarriedDataset) -> Path:
+def dataset_cache(home: Path) -> Path:
+    """Where agents of a home keep datasets that are mounted into containers."""
+    return home.absolute() / "dataset-cache"
+
+
+def cached_folder(cache: Path, digest: Digest) -> Path:
     """Where a dataset lies in the cache: by its content alone."""
-    return cache / dataset.digest.removeprefix("sha256:")
+    return cache / digest.removeprefix("sha256:")
 
 
 def _find(store: JobStore, name: str, url: OutputsUrl, own: Dataset | None) -> FoundDataset:

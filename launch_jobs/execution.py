@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
+from launch_jobs import crashpoints
 from launch_jobs.context import Labels, LaunchContext
-from launch_jobs.datasets import AnyDataset, CarriedDataset, cache_dataset, fetch_datasets
+from launch_jobs.datasets import AnyDataset, CarriedDataset, cache_dataset, dataset_cache, fetch_datasets
 from launch_jobs.errors import LaunchError, NotFound, Unavailable
 from launch_jobs.job import JobVersion
+from launch_jobs.live_log import LiveLog, Sink, Telling
 from launch_jobs.names import attempt_name
 from launch_jobs.preparation import (
     NotStartedInTime,
     Prepared,
     Resolved,
     RunCancelled,
-    Say,
-    dataset_cache,
     is_mounted,
     render,
     staging_folder,
@@ -51,7 +51,7 @@ class RunEnded(LaunchError):
         self.retry = retry
 
 
-async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared, output: Say) -> Outcome:
+async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared, output: Sink) -> Outcome:
     """Create or adopt the attempt, follow it to its end, bring its outputs home, write its outcome once.
 
     The returned outcome may be any end; nothing of the attempt is removed before its outcome is in the store.
@@ -66,22 +66,39 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     spec = render(context, resolved, prepared, place)
     await _record_place(context, resolved.version, place)
     status = await _ensure(context, resolved, spec, place)
-    spool = Spool(context.settings.home / "logs" / "runs" / f"{spec.name}.log", output)
+    crashpoints.reach("start.after")
+    spool = Spool(context.settings.home / "logs" / "runs" / f"{spec.name}.log")
     limit = resolved.overrides.timeout_s or resolved.configuration.timeout
-    stopped = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
-    outcome = await _bring_home(context, resolved, spec, place, stopped)
-    outcome = outcome.model_copy(update={"image": prepared.image, "parameters": resolved.overrides.parameters})
-    await _stored(context.store.put_log, context.run, context.attempt, spool.path)
-    outcome = await _stored(context.store.put_outcome, outcome)
-    await clean(context, place, spec)
+    async with Telling(LiveLog(spool.path, context.run, output)) as live:
+        stopped = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
+        crashpoints.reach("exit.after")
+        live.output_is_whole()
+        outcome = await _bring_home(context, resolved, spec, place, stopped)
+        crashpoints.reach("outputs.after")
+        outcome = outcome.model_copy(update={"image": prepared.image, "parameters": resolved.overrides.parameters})
+        outcome = await _written(context, outcome, spool)
+        await clean(context, place, spec)
+        await live.last_words()
     spool.remove()
+    crashpoints.reach("remove.after")
+    return outcome
+
+
+async def _written(context: LaunchContext, outcome: Outcome, spool: Spool) -> Outcome:
+    """Put the whole log and the outcome into the store."""
+    await _stored(context.store.put_log, context.run, context.attempt, spool.path)
+    crashpoints.reach("outcome.before")
+    outcome = await _stored(context.store.put_outcome, outcome)
+    crashpoints.reach("outcome.after")
     return outcome
 
 
 async def _record_place(context: LaunchContext, version: JobVersion, place: Place) -> None:
     """Write down where the attempt will live, before anything is there."""
+    crashpoints.reach("place.before")
     labels: Labels = {"launch.attempt": context.attempt, "launch.place": str(place)}
     await context.record({**labels, "launch.job": version.reference, "launch.job-label": version.label})
+    crashpoints.reach("place.after")
 
 
 async def _ensure(context: LaunchContext, resolved: Resolved, spec: RunSpec, place: Place) -> AttemptStatus:
@@ -111,7 +128,7 @@ def _fetch(context: LaunchContext, resolved: Resolved, staging: Path) -> None:
     copied, is_cancelled = list[AnyDataset](), context.cancelled.is_set
     for dataset in resolved.datasets:
         if isinstance(dataset, CarriedDataset) and is_mounted(resolved.configuration, dataset):
-            cache_dataset(context.store, dataset, dataset_cache(context), is_cancelled)
+            cache_dataset(context.store, dataset, dataset_cache(context.settings.home), is_cancelled)
         else:
             copied.append(dataset)
     fetch_datasets(context.store, copied, staging, is_cancelled)
@@ -182,7 +199,7 @@ async def _follow(
 
     async def pump() -> None:
         async for chunk in context.target.logs(place, spool.offset):
-            # In a thread: a chunk can hold ten thousand lines, and each is a log record.
+            # In a thread: a disk may be slow.
             await asyncio.to_thread(spool.write, chunk)
 
     pumping = asyncio.ensure_future(_reach(pump))
@@ -289,6 +306,7 @@ def lost_outcome(run: str, attempt: int, place: str) -> Outcome:
 async def end_cancelled(store: JobStore, target: Target, place: Place, *, run: str, attempt: int) -> Outcome:
     """End an attempt that nobody follows any more, and record that it was cancelled."""
     await target.stop(place, _CANCEL_GRACE_SECONDS)
+    crashpoints.reach("stop.after")
     status = await target.status(place)
     outcome = Outcome(
         run=run,

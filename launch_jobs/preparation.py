@@ -13,7 +13,7 @@ from launch_jobs.arguments import complete_parameters, render_arguments, with_fu
 from launch_jobs.build.requirements import source_paths
 from launch_jobs.config_files.rendering import changed_files
 from launch_jobs.context import LaunchContext
-from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, find_datasets
+from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, dataset_cache, find_datasets
 from launch_jobs.docker_access import with_registry
 from launch_jobs.errors import BadInput, LaunchError
 from launch_jobs.images import bring_ready, build_planned, docker_builder, fetch_wheels, plan_image, ready_image
@@ -220,7 +220,7 @@ def _staged(
 ) -> StagedDataset:
     folder, mounted = staging_folder(context) / dataset.name, is_mounted(configuration, dataset)
     if isinstance(dataset, CarriedDataset) and mounted:
-        folder = cached_folder(dataset_cache(context), dataset)
+        folder = cached_folder(dataset_cache(context.settings.home), dataset.digest)
     return StagedDataset(dataset.name, str(folder), dataset.file, dataset.place, mounted)
 
 
@@ -228,11 +228,6 @@ def is_mounted(configuration: DockerConfiguration | ProcessConfiguration, datase
     """Whether a dataset is mounted from the agent's cache: the queue says so, and its content has a name there."""
     wanted = isinstance(configuration, DockerConfiguration) and configuration.dataset_delivery == "mount"
     return wanted and isinstance(dataset, CarriedDataset)
-
-
-def dataset_cache(context: LaunchContext) -> Path:
-    """Where the agent keeps datasets that are mounted into containers."""
-    return context.settings.home.absolute() / "dataset-cache"
 
 
 def staging_folder(context: LaunchContext) -> Path:

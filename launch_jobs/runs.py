@@ -45,10 +45,17 @@ if TYPE_CHECKING:
 OUTPUT_LOGGER = "output"
 """Last part of the logger name under which a program's own output reaches Prefect's logs."""
 
+GAP_LOGGER = "output-left-out"
+"""The same for what stands for lines that were left out there."""
+
 CLAIM = re.compile(r"Claimed by agent (?P<agent>.+?)(?: \[(?P<identity>[^\]]*)\])?")
 """The message of the Pending state with which an agent claims a run (`workers/worker.py`)."""
 
+_LEFT_OUT = re.compile(r"… ([0-9,]+) lines left out")
+"""How `live_log.left_out_text` begins."""
+
 _PAGE = 200
+_CHUNK = 1 << 20
 _SOON = timedelta(hours=1)
 """Far more than clocks differ."""
 
@@ -273,11 +280,12 @@ class OutputTail:
         Lines reach the server seconds later than the end of their run, so the rest of it is never read there.
         """
         if run.state is not None and run.state.is_final():
-            whole = await _stored_log(run, self._store, every_attempt=self._lines > 0)
-            if whole is not None:
-                rest = whole.split(b"\n", self._lines)
-                if len(rest) > self._lines and rest[-1]:
-                    yield rest[-1]
+            outcome = await asyncio.to_thread(self._store.outcome, str(run.id))
+            with tempfile.TemporaryDirectory(prefix="launch-log-") as folder:
+                paths = await self._stored_logs(outcome, Path(folder))
+                async for chunk in _after_lines(paths, self._lines):
+                    yield chunk
+            if paths:
                 return
         async for line in self._server_lines(run.id):
             yield line
@@ -293,8 +301,9 @@ class OutputTail:
                 sort=LogSort.TIMESTAMP_ASC,
             )
             for entry in page:
-                if entry.name.endswith(f".{OUTPUT_LOGGER}") and self._is_new(entry):
-                    self._lines += 1
+                lines = _lines_of(entry)
+                if lines and self._is_new(entry):
+                    self._lines += lines
                     yield entry.message.encode() + b"\n"
             if len(page) < _PAGE:
                 return
@@ -306,21 +315,47 @@ class OutputTail:
         if entry.timestamp != self._newest:
             self._newest, self._at_newest = entry.timestamp, set()
         self._at_newest.add(entry.id)
-        return True
+        # An attempt's lines all have times of their own: what has the time of another was sent twice.
+        return len(self._at_newest) == 1
+
+    async def _stored_logs(self, outcome: Outcome | None, folder: Path) -> list[Path]:
+        """The log of the run's last attempt, or, once lines were shown, those of all in turn; none if none is kept."""
+        paths: list[Path] = []
+        if outcome is None:
+            return paths
+        for attempt in range(1 if self._lines else outcome.attempt, outcome.attempt + 1):
+            path = folder / str(attempt)
+            if await asyncio.to_thread(self._store.get_log, outcome.run, attempt, path):
+                paths.append(path)
+        return paths
 
 
-async def _stored_log(run: FlowRun, store: JobStore, *, every_attempt: bool = False) -> bytes | None:
-    """The log of the run's last attempt, or of all of them in turn; None if nothing is in the store."""
-    outcome = await asyncio.to_thread(store.outcome, str(run.id))
-    if outcome is None:
-        return None
-    found: list[bytes] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for attempt in range(1 if every_attempt else outcome.attempt, outcome.attempt + 1):
-            path = Path(folder) / str(attempt)
-            if await asyncio.to_thread(store.get_log, str(run.id), attempt, path):
-                found.append(path.read_bytes())
-    return b"".join(found) if found else None
+def _lines_of(entry: Log) -> int:
+    """How many of the program's lines a log entry is or stands for."""
+    if entry.name.endswith(f".{OUTPUT_LOGGER}"):
+        return 1
+    found = _LEFT_OUT.match(entry.message) if entry.name.endswith(f".{GAP_LOGGER}") else None
+    return int(found[1].replace(",", "")) if found else 0
+
+
+async def _after_lines(paths: list[Path], lines: int) -> AsyncIterator[bytes]:
+    """The content of files in turn, without so many lines at the beginning; never whole in memory."""
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                rest, lines = _cut(chunk, lines)
+                if rest:
+                    yield rest
+
+
+def _cut(chunk: bytes, lines: int) -> tuple[bytes, int]:
+    """A chunk without its first so many lines, and how many of them are still to come."""
+    if not lines:
+        return chunk, 0
+    there = chunk.count(b"\n")
+    if there < lines:
+        return b"", lines - there
+    return chunk.split(b"\n", lines)[-1], 0
 
 
 async def fetch_outputs(reference: str, store: JobStore, into: Path) -> list[OutputFile]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from launch_jobs.targets import LogChunk
 
+LIMIT = 1 << 30
+"""Most bytes of one attempt's output that are kept: a program that prints for ever must not fill this host's disk."""
+
 
 class Spool:
-    """Keeps an attempt's output in one file and hands whole lines to a sink, each once.
+    """Keeps an attempt's output in one file, byte for byte, up to a limit.
 
-    The cursor beside the file names the last chunk that was written and handed on. After a crash the file is cut back
-    to it, so that reading on from its offset neither loses nor doubles a byte.
+    The cursor beside the file names the last chunk that was written. After a crash the file is cut back to it, so that
+    reading on from its offset neither loses nor doubles a byte.
     """
 
-    def __init__(self, path: Path, sink: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, limit: int = LIMIT) -> None:
         self.path = path
         self._cursor_path = path.with_suffix(".cursor")
-        self._sink = sink
-        self._rest = b""
+        self._limit = limit
+        self._left_out = 0
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.offset = self._recover()
         self._file = path.open("ab")
@@ -33,18 +35,17 @@ class Spool:
             return None
         with self.path.open("r+b") as file:
             file.truncate(int(cursor["length"]))
-        self._rest = bytes.fromhex(cursor["rest"])
+        self._left_out = int(cursor.get("left_out", 0))
         return str(cursor["offset"])
 
     def write(self, chunk: LogChunk) -> None:
-        """Append a chunk, hand its whole lines on, and move the cursor."""
-        self._file.write(chunk.data)
+        """Append a chunk and move the cursor. What is over the limit is only counted."""
+        room = max(0, self._limit - self._file.tell())
+        self._file.write(chunk.data[:room])
         self._file.flush()
-        *lines, self._rest = (self._rest + chunk.data).split(b"\n")
-        for line in lines:
-            self._sink(line.decode(errors="replace").rstrip("\r"))
+        self._left_out += max(0, len(chunk.data) - room)
         self.offset = chunk.offset
-        cursor = {"offset": chunk.offset, "length": self._file.tell(), "rest": self._rest.hex()}
+        cursor = {"offset": chunk.offset, "length": self._file.tell(), "left_out": self._left_out}
         temporary = self._cursor_path.with_suffix(".new")
         temporary.write_text(json.dumps(cursor))
         temporary.replace(self._cursor_path)
@@ -54,13 +55,13 @@ class Spool:
         self._file.close()
 
     def close(self) -> None:
-        """Hand on an unfinished last line; the output is whole."""
-        if self._rest:
-            self._sink(self._rest.decode(errors="replace").rstrip("\r"))
-            self._rest = b""
+        """The output is whole, or says how much of it is not there."""
+        if self._left_out:
+            note = f"\n… {self._left_out:,} bytes left out: this log is over its limit of {self._limit:,} bytes\n"
+            self._file.write(note.encode())
         self.release()
 
     def remove(self) -> None:
         """Delete the local copy; the store has the whole."""
-        self.path.unlink(missing_ok=True)
-        self._cursor_path.unlink(missing_ok=True)
+        for path in (self.path, self._cursor_path, self.path.with_suffix(".live")):
+            path.unlink(missing_ok=True)

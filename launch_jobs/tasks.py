@@ -10,7 +10,6 @@ from typing import Unpack, cast
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.logging.loggers import PrefectLogAdapter
 from prefect.runtime import flow_run
 from prefect.tasks import TaskRunNameCallbackWithParameters
 
@@ -23,10 +22,11 @@ from launch_jobs.errors import LaunchError
 from launch_jobs.graph import stand_in
 from launch_jobs.job import JobVersion, Overrides
 from launch_jobs.keywords import Keywords, submission_of
+from launch_jobs.output_log import RunOutput
 from launch_jobs.preparation import Prepared, Resolved
 from launch_jobs.registration import register
 from launch_jobs.run import Outcome, RunInfo
-from launch_jobs.runs import OUTPUT_LOGGER, show_run, wait_run
+from launch_jobs.runs import show_run, wait_run
 from launch_jobs.settings import load_settings
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.submission import submit
@@ -43,11 +43,6 @@ def _store() -> JobStore:
     settings = load_settings()
     offer_git_account(settings)
     return configured_store(settings)
-
-
-def _output() -> Callable[[str], None]:
-    logger = get_run_logger()
-    return logger.getChild(OUTPUT_LOGGER).info if isinstance(logger, PrefectLogAdapter) else logger.info
 
 
 def _one_line(record: logging.LogRecord) -> bool:
@@ -89,7 +84,7 @@ async def execute_job(resolved: Resolved, prepared: Prepared) -> Outcome:
     """
     context = _context()
     async with told_running(context), card_shown(context, resolved, prepared):
-        outcome = await execution.execute(context, resolved, prepared, _output())
+        outcome = await execution.execute(context, resolved, prepared, RunOutput())
     await show_results(context, resolved.version, outcome)
     return await execution.completed(context, resolved, outcome)
 

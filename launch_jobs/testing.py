@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from launch_jobs.errors import NotFound, Refused, Unavailable
+from launch_jobs.live_log import LiveLine
 from launch_jobs.names import Digest, sha256
 from launch_jobs.run import Place
 from launch_jobs.store import Entry
@@ -153,6 +154,26 @@ class MemoryProcess:
 
 Program = Callable[[MemoryProcess], Awaitable[int]]
 """A program for a `MemoryTarget`: prints and writes files through its process, and returns its exit code."""
+
+
+class MemoryOutput:
+    """Takes the live lines of attempts: a sink that is always there."""
+
+    def __init__(self) -> None:
+        self.lines: list[LiveLine] = []
+
+    @property
+    def texts(self) -> list[str]:
+        """The lines' texts."""
+        return [line.text for line in self.lines]
+
+    async def send(self, lines: Sequence[LiveLine]) -> None:
+        """Take lines."""
+        self.lines += lines
+
+    async def has(self, since: datetime) -> bool:
+        """Whether any line of this moment or a later one is here."""
+        return any(line.moment >= since for line in self.lines)
 
 
 class MemoryTarget:

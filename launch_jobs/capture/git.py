@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,26 +94,47 @@ class Git:
             GitFailedError: it ended with another code than 0, or not in time.
             CaptureError: git is not installed.
         """
+        if not shutil.which("git"):
+            raise CaptureError("git is not on PATH", do="Install git")
+        ended = self._run_limited(arguments, self.timeout_s) if self.timeout_s else self._run(arguments, stdin)
+        if ended.returncode:
+            said = _one_line(ended.stderr.decode(errors="replace"))
+            raise GitFailedError(said or f"git {arguments[0]} ended with code {ended.returncode}")
+        return ended.stdout
+
+    def _run(self, arguments: tuple[str, ...], stdin: bytes | BinaryIO) -> subprocess.CompletedProcess[bytes]:
         given, file = (stdin, None) if isinstance(stdin, bytes) else (None, stdin)
-        try:
-            done = subprocess.run(
-                self._command(arguments),
-                cwd=self.folder,
-                env=self._environment(),
-                timeout=self.timeout_s,
-                capture_output=True,
-                input=given,
-                stdin=file,
-                check=False,
-            )
-        except FileNotFoundError as error:
-            raise CaptureError("git is not on PATH", do="Install git") from error
-        except subprocess.TimeoutExpired as error:
-            raise GitFailedError(f"no answer in {self.timeout_s:g} s") from error
-        if done.returncode:
-            said = _one_line(done.stderr.decode(errors="replace"))
-            raise GitFailedError(said or f"git {arguments[0]} ended with code {done.returncode}")
-        return done.stdout
+        return subprocess.run(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            input=given,
+            stdin=file,
+            check=False,
+        )
+
+    def _run_limited(self, arguments: tuple[str, ...], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
+        """Run a command that talks to a remote: gitpython kills with it, in time, what git started to talk for it.
+
+        Not the others: importing gitpython takes as long as ten of them, and most come before the user's program.
+        """
+        import git as gitpython
+
+        dropped = os.environ.keys() - self._environment().keys()  # gitpython sets variables, and drops none
+        begun = time.monotonic()
+        status, output, said = gitpython.Git(self.folder).execute(
+            ["env", *(word for name in sorted(dropped) for word in ("-u", name)), *self._command(arguments)],
+            env=self._environment(),
+            kill_after_timeout=timeout_s,
+            with_extended_output=True,
+            with_exceptions=False,
+            stdout_as_string=False,
+            strip_newline_in_stdout=False,
+        )
+        if status and time.monotonic() - begun >= timeout_s:
+            raise GitFailedError(f"no answer in {timeout_s:g} s")
+        return subprocess.CompletedProcess(arguments, int(status), output, said.encode())
 
     def text(self, *arguments: str) -> str:
         """Run one command and return what it prints, without the last newline."""

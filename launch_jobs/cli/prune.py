@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KINDS = ("runs", "logs", "outputs", "images", "venvs", "sources", "blobs")
+_KINDS = ("runs", "logs", "outputs", "images", "venvs", "sources", "datasets", "blobs")
 
 
 class _Given(TypedDict):
@@ -57,6 +57,7 @@ def prune_command(dry_run: bool, yes: bool, as_json: bool, **given: Unpack[_Give
     images   images built here                          14d after their last run; over 50Gi
     venvs    environments of process queues             30d after their last run; over 20Gi
     sources  checkouts and folders of ended attempts    after 1d
+    datasets datasets kept to be mounted                30d after their last use; over 50Gi
     blobs    content of deleted jobs, killed captures   after 7d, at least 1d
 
     Job versions always stay, and whatever a queued or active run needs: its image, environment, datasets. An image

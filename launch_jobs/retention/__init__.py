@@ -27,6 +27,7 @@ class Kind(StrEnum):
     IMAGES = "images"
     VENVS = "venvs"
     SOURCES = "sources"
+    DATASETS = "datasets"
     BLOBS = "blobs"
 
 
@@ -48,6 +49,7 @@ DEFAULTS: Mapping[Kind, Limits] = {
     Kind.IMAGES: Limits(older_than_s=14 * _DAY, max_bytes=50 * _GIB),
     Kind.VENVS: Limits(older_than_s=30 * _DAY, max_bytes=20 * _GIB),
     Kind.SOURCES: Limits(older_than_s=_DAY),
+    Kind.DATASETS: Limits(older_than_s=30 * _DAY, max_bytes=50 * _GIB),
     Kind.BLOBS: Limits(older_than_s=7 * _DAY),
 }
 

@@ -1,4 +1,4 @@
-"""Shelves in the home folder: virtual environments, and what ended attempts left (checkouts, folders, logs)."""
+"""Shelves in the home folder: environments, mounted datasets, what ended attempts left (checkouts, folders, logs)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from launch_jobs.build.venv import COMPLETE
+from launch_jobs.datasets import dataset_cache
 from launch_jobs.names import attempt_of
 from launch_jobs.retention import Item, Kind
 from launch_jobs.retention.needs import Needs
+from launch_jobs.store.sealed import seal_of
 from launch_jobs.targets import attempt_folder
 
 _LEFT_IN = ("sources", "runs", "datasets", "logs/runs")
 """Folders of the home with one entry an attempt, named after it."""
+
+_UNTOLD = "an open run's job cannot be read"
 
 
 class Venvs:
@@ -42,8 +46,8 @@ class Venvs:
                 key=folder.name,
                 name=f"venv {folder.name[:12]}",
                 bytes=freed_by(folder),
-                used=_last_use(folder),
-                needed=needed.get(folder.name, "") if needed is not None else "an open run's job cannot be read",
+                used=_last_use(folder, folder / COMPLETE),
+                needed=needed.get(folder.name, "") if needed is not None else _UNTOLD,
             )
             for folder in _entries(self._folder)
             if folder.is_dir() and not folder.is_symlink()
@@ -60,10 +64,52 @@ class Venvs:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            if _last_use(folder) > item.used:
+            if _last_use(folder, folder / COMPLETE) > item.used:
                 return False
             (folder / COMPLETE).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+
+class Datasets:
+    """Datasets that were mounted into containers.
+
+    Args:
+        home: of the agents that did so.
+        needed: those that runs need, by digest, with who does; None if that cannot be told.
+    """
+
+    kind = Kind.DATASETS
+
+    def __init__(self, home: Path, needed: Mapping[str, str] | None) -> None:
+        self._folder, self._needed = dataset_cache(home), needed
+
+    def items(self) -> list[Item]:
+        """Every dataset, and every one that was only half fetched; each use makes its seal young."""
+        needed = self._needed
+        return [
+            Item(
+                kind=self.kind,
+                key=folder.name,
+                name=f"dataset {folder.name[:12]}",
+                bytes=freed_by(folder),
+                used=_last_use(folder, seal_of(folder)),
+                needed=needed.get(f"sha256:{folder.name}", "") if needed is not None else _UNTOLD,
+            )
+            for folder in _entries(self._folder)
+            if folder.is_dir() and not folder.is_symlink()
+        ]
+
+    def remove(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Remove each; its seal goes first, so that no half one looks whole."""
+        yield from filter(self._remove, items)
+
+    def _remove(self, item: Item) -> bool:
+        folder = self._folder / item.key
+        if _last_use(folder, seal_of(folder)) > item.used:
+            return False
+        seal_of(folder).unlink(missing_ok=True)
+        attempt_folder.remove(folder)
         return not folder.exists()
 
 
@@ -135,9 +181,8 @@ def _run_of(path: Path) -> str | None:
     return found[0] if found else None
 
 
-def _last_use(venv: Path) -> datetime:
-    mark = venv / COMPLETE
-    return _modified(mark if mark.exists() else venv)
+def _last_use(folder: Path, mark: Path) -> datetime:
+    return _modified(mark if mark.exists() else folder)
 
 
 def _modified(path: Path) -> datetime:

@@ -18,7 +18,7 @@ from launch_jobs.runs import every_run
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
-    from launch_jobs.job import JsonObject
+    from launch_jobs.job import Job, JsonObject
     from launch_jobs.settings import LaunchSettings
     from launch_jobs.store.jobs import JobStore
 
@@ -75,16 +75,29 @@ class Needs:
 
     def venvs(self, store: JobStore, settings: LaunchSettings) -> dict[str, str] | None:
         """Name of each virtual environment that such a run needs → the run's name; None if that cannot be told."""
+        jobs = self._jobs(store)
+        if jobs is None:
+            return None
         found: dict[str, str] = {}
-        for run in self.open:
-            try:
-                job = store.resolve(JobRef.parse(run.reference)).job
-            except LaunchError:
-                return None
+        for name, job in jobs.items():
             with suppress(BadInput):  # not Python's: it needs none
                 digest = venv_digest(job.environment, settings.package_index)
-                found[digest.removeprefix("sha256:")[:32]] = run.name
+                found[digest.removeprefix("sha256:")[:32]] = name
         return found
+
+    def datasets(self, store: JobStore) -> dict[str, str] | None:
+        """Digest of each dataset that the job of such a run declares → the run's name; None if that cannot be told."""
+        jobs = self._jobs(store)
+        if jobs is None:
+            return None
+        return {one.digest: name for name, job in jobs.items() for one in job.datasets if one.digest}
+
+    def _jobs(self, store: JobStore) -> dict[str, Job] | None:
+        """The job of each such run, by the run's name; None if one cannot be read."""
+        try:
+            return {run.name: store.resolve(JobRef.parse(run.reference)).job for run in self.open}
+        except LaunchError:
+            return None
 
 
 async def read_needs() -> Needs:

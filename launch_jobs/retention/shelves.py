@@ -10,7 +10,7 @@ from launch_jobs.client import wait_for
 from launch_jobs.docker_access import docker_access
 from launch_jobs.retention import Kind, Shelf
 from launch_jobs.retention.engine import Images
-from launch_jobs.retention.home import Sources, Venvs
+from launch_jobs.retention.home import Datasets, Sources, Venvs
 from launch_jobs.retention.needs import Needs, read_needs
 from launch_jobs.retention.store import Blobs, Left, Parts, Runs
 
@@ -55,6 +55,7 @@ def shelf(kind: Kind, around: Surroundings) -> Shelf:
         Kind.IMAGES: lambda: Images(wait_for(docker_access(around.settings)).base_url, around.needs),
         Kind.VENVS: lambda: Venvs(around.settings.home, around.needs.venvs(around.store, around.settings)),
         Kind.SOURCES: lambda: Sources(around.settings.home, around.needs),
+        Kind.DATASETS: lambda: Datasets(around.settings.home, around.needs.datasets(around.store)),
         Kind.BLOBS: lambda: Blobs(around.store),
     }
     return make[kind]()

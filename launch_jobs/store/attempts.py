@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from launch_jobs.errors import BadInput, NotFound, StoreError
 from launch_jobs.run import Outcome, OutputFile
 from launch_jobs.store import Entry, Objects, keys
-from launch_jobs.store.content import digest_file, fetch_file, put_file
+from launch_jobs.store.content import digest_file, fetch_file, pack, put_file, unpack
 from launch_jobs.store.documents import LogDocument
 from launch_jobs.store.envelope import corrupt, seal, unseal
 from launch_jobs.store.pointers import get_or_none, point
@@ -73,10 +73,15 @@ class AttemptResults:
             raise NotFound(f"the outputs of run {run} were pruned", do="Run it again to have them") from None
 
     def put_log(self, run: str, attempt: int, path: Path) -> None:
-        """Keep an attempt's whole output; a later call replaces it."""
-        digest = digest_file(path)
-        put_file(self._objects, keys.file(run, attempt, digest), path, digest)
-        key, pointer = keys.log(run, attempt), LogDocument(digest=digest)
+        """Keep an attempt's whole output, compressed; a later call replaces it."""
+        packed = path.with_name(f"{path.name}.gz")
+        try:
+            pack(path, packed)
+            digest = digest_file(packed)
+            put_file(self._objects, keys.file(run, attempt, digest), packed, digest)
+        finally:
+            packed.unlink(missing_ok=True)
+        key, pointer = keys.log(run, attempt), LogDocument(digest=digest, encoding="gzip")
         if not self._objects.put_if_absent(key, seal(key, pointer)):  # mostly there is none yet
             point(self._objects, key, pointer)
 
@@ -86,8 +91,12 @@ class AttemptResults:
         pointer = get_or_none(self._objects, key)
         if pointer is None:
             return False
-        digest = unseal(key, pointer, LogDocument).digest
-        fetch_file(self._objects, keys.file(run, attempt, digest), digest, into)
+        document = unseal(key, pointer, LogDocument)
+        packed = into if document.encoding is None else into.with_name(f"{into.name}.gz")
+        fetch_file(self._objects, keys.file(run, attempt, document.digest), document.digest, packed)
+        if document.encoding is not None:
+            unpack(packed, into)
+            packed.unlink()
         return True
 
     def runs(self) -> Iterator[tuple[str, int]]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import errno
 import hashlib
 import secrets
+import shutil
 import tempfile
+import zlib
 from contextlib import suppress
+from gzip import GzipFile
 from pathlib import Path
 
 from launch_jobs.errors import NotFound, StoreError, Unavailable
 from launch_jobs.names import Digest
 from launch_jobs.store import Objects
 from launch_jobs.store.envelope import corrupt
+
+_FAST = 1
+"""Level of compression: logs pack well at any, and an agent has little time."""
+
+_PIECE = 1 << 20
 
 _PASSING = {
     errno.EIO: "See the kernel log: the disk may be failing",
@@ -64,6 +72,33 @@ def put_file(objects: Objects, key: str, path: Path, digest: Digest) -> None:
     if _signature(path) != before:
         _discard_unless_whole(objects, key, digest)
         raise _changed(path)
+
+
+def pack(path: Path, into: Path) -> None:
+    """Compress a file in pieces; the same content gives the same bytes.
+
+    Raises:
+        StoreError, Unavailable: it cannot be read, or there is no room for `into`.
+    """
+    try:
+        with path.open("rb") as file, into.open("wb") as raw, GzipFile("", "wb", _FAST, raw, mtime=0) as packed:
+            shutil.copyfileobj(file, packed, _PIECE)
+    except OSError as error:
+        raise os_failure(f"cannot compress {path}", error) from error
+
+
+def unpack(path: Path, into: Path) -> None:
+    """Undo `pack`.
+
+    Raises:
+        StoreError, Unavailable: it is damaged, or there is no room for `into`.
+    """
+    try:
+        with GzipFile(path) as packed, into.open("wb") as file:
+            shutil.copyfileobj(packed, file, _PIECE)
+    except (OSError, EOFError, zlib.error) as error:
+        failure = error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
+        raise os_failure(f"cannot unpack {path}", failure) from error
 
 
 def fetch_file(objects: Objects, key: str, digest: Digest, into: Path) -> None:

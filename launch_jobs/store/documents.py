@@ -42,6 +42,7 @@ class LogDocument(Frozen):
     """Which content is an attempt's log."""
 
     digest: Digest
+    encoding: Literal["gzip"] | None = Field(default=None, description="How the content is packed; None: it is not.")
 
 
 class MarkerDocument(Frozen):

@@ -20,21 +20,23 @@ def seal(new: Path, folder: Path) -> None:
             os.chmod(path, os.stat(path).st_mode & 0o777 & ~0o222 | 0o444)  # noqa: PTH101, PTH116 # many
     new.rename(folder)
     text = _stamps(folder)
-    file = _seal_of(folder)
+    file = seal_of(folder)
     part = file.with_suffix(f".{os.getpid()}")
     part.write_text(text)
     part.replace(file)
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether it is there, and nothing in it was changed since it was sealed."""
+    """Whether it is there, and nothing in it was changed since it was sealed. The question makes its seal young."""
     try:
-        return _seal_of(folder).read_text() == _stamps(folder)
+        os.utime(seal_of(folder))
+        return seal_of(folder).read_text() == _stamps(folder)
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def _seal_of(folder: Path) -> Path:
+def seal_of(folder: Path) -> Path:
+    """The file beside a folder that tells whether it is whole; its time, when it was last asked for."""
     return folder.with_name(f"{folder.name}.seal")
 
 

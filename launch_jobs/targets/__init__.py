@@ -45,6 +45,9 @@ class RunSpec(Frozen):
         description="Docker only. Absolute path at run time → file or folder of the agent's own cache of datasets that "
         "is there, read-only. Never anything that a submitter names.",
     )
+    host_mounts: tuple[str, ...] = Field(
+        default=(), description="Docker only. The operator's mounts, as `SOURCE:TARGET` or `SOURCE:TARGET:rw`."
+    )
     files: tuple[ChangedFile, ...] = Field(
         default=(),
         description="Config files put over those in the source tree (of an image that does not say where that is: in "

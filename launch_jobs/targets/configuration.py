@@ -22,6 +22,9 @@ def _enough_memory(text: str) -> str:
 Memory = Annotated[Quantity, AfterValidator(_enough_memory)]
 """A `Quantity` that Docker Engine takes as a limit; to it 0 would mean no limit at all."""
 
+Mount = Annotated[str, StringConstraints(pattern=r"^/[^:\x00\n]*:/[^:\x00\n]+(:rw)?$", max_length=4096)]
+"""A folder of the host in a container: SOURCE:TARGET, or SOURCE:TARGET:rw."""
+
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 _YEAR_S = 31_536_000
@@ -110,10 +113,12 @@ class ProcessConfiguration(Frozen):
 
 
 class DockerConfiguration(ProcessConfiguration):
-    """Job variables of a `launch-docker` queue. There is no way in it to a privilege, a mount or a host namespace."""
+    """Job variables of a `launch-docker` queue. In it is no way to a privilege or a host namespace, and to a
+    mount only the operator's.
+    """
 
     work_pool_type: ClassVar[str] = "launch-docker"
-    operator_fields: ClassVar[frozenset[str]] = frozenset({"registry", "dataset_delivery"})
+    operator_fields: ClassVar[frozenset[str]] = frozenset({"registry", "dataset_delivery", "mounts"})
 
     image: str | None = Field(
         default=None,
@@ -159,6 +164,14 @@ class DockerConfiguration(ProcessConfiguration):
         title="Datasets",
         description="mount: a job's datasets are mounted read-only from the agent's cache, which must be on the "
         "engine's own host; copy, or null: they are copied into each container.",
+    )
+
+    mounts: tuple[Mount, ...] | None = Field(
+        default=None,
+        max_length=32,
+        title="Mounts",
+        description="Folders of the engine's host that the operator mounts, as SOURCE:TARGET (read-only) or "
+        "SOURCE:TARGET:rw; each agent's agent.toml has to grant them.",
     )
 
     @property

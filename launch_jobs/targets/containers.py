@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from launch_jobs.engine import Engine, EngineConflict, EngineRefused, PathStat, errors, stat_path
 from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
 from launch_jobs.targets import AttemptStatus, RunSpec
+from launch_jobs.targets.grants import HostGrants, check_body, with_real_sources
 from launch_jobs.targets.outputs import OutputFolder, keep_archive
 from launch_jobs.targets.placing import placed_files
 from launch_jobs.targets.render import LABEL_PREFIX, container_body
@@ -60,19 +61,28 @@ class Container(BaseModel):
 class Containers:
     """The containers of one engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, grants: HostGrants | None = None) -> None:
         self._engine = engine
+        self._grants = grants or HostGrants()
 
     def create(self, spec: RunSpec) -> bool:
         """Create the container; whether it was us. When the engine's answer is lost, asking again tells.
 
         Raises:
             BadInput: the image does not exist, or the engine refuses the body.
+            Refused: it wants what this host does not grant.
         """
+        body = container_body(spec)
+        try:
+            check_body(with_real_sources(body), self._grants)
+        except Refused:
+            if not self._has_begun(spec.name):
+                raise
+            return False  # granted when it was started, as it was: what runs is adopted
         for is_last in (False, True):
             try:
                 with errors():
-                    self._engine.create_container_from_config(container_body(spec), spec.name)
+                    self._engine.create_container_from_config(body, spec.name)
             except EngineConflict:
                 return False
             except NotFound as error:
@@ -83,6 +93,14 @@ class Containers:
             else:
                 return True
         return False
+
+    def _has_begun(self, name: str) -> bool:
+        """Whether a container was started; one that never was, and now cannot be, is removed."""
+        container = self.inspect(name)
+        if container is not None and status_of(container.state).state == "created":
+            self.remove(name)
+            return False
+        return container is not None
 
     def start(self, spec: RunSpec) -> None:
         """Give the container its empty output folder, its datasets and config files, and start it.

@@ -10,12 +10,14 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
+from launch_jobs import crashpoints
 from launch_jobs.engine import Engine, connect, engine_id
 from launch_jobs.errors import NotFound, Refused, Unavailable
 from launch_jobs.run import Place
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
 from launch_jobs.targets.container_log import LogReader
 from launch_jobs.targets.containers import Container, Containers, status_of
+from launch_jobs.targets.grants import HostGrants
 
 T = TypeVar("T")
 
@@ -31,10 +33,12 @@ class DockerTarget:
 
     Args:
         connect: makes the connection to the engine, when it is first needed.
+        grants: what this host lets a container have.
     """
 
-    def __init__(self, connect: Callable[[], Engine] = connect) -> None:
+    def __init__(self, connect: Callable[[], Engine] = connect, *, grants: HostGrants | None = None) -> None:
         self._connect = connect
+        self._grants = grants or HostGrants()
         self._connecting = threading.Lock()
         self._connection: Engine | None = None
         self._engine_id = ""
@@ -67,6 +71,7 @@ class DockerTarget:
         status = await self._adopted(place, spec, 0 if is_ours else _CREATOR_S)
         if status.state != "created":
             return status
+        crashpoints.reach("start.before")
         await self._call(lambda: self._containers().start(spec))
         return await self._adopted(place, spec, 0)
 
@@ -181,7 +186,7 @@ class DockerTarget:
         return place.name
 
     def _containers(self) -> Containers:
-        return Containers(self._engine())
+        return Containers(self._engine(), self._grants)
 
     def _engine(self) -> Engine:
         """The connection; blocks when it is first made."""

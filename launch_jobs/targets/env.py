@@ -48,6 +48,11 @@ def check_exec(argv: Iterable[str], env: Mapping[str, str]) -> None:
         raise BadInput(f"arguments and environment take {total} bytes", do=f"Stay under {_LARGEST}, or use a file")
 
 
+def is_hostile(name: str) -> bool:
+    """Whether a variable reaches beyond the program, or is a Prefect setting; ours are not."""
+    return name in _PRELOADS or name.startswith((*_DEVICES, "PREFECT_"))
+
+
 def _refuse_reserved(name: str, gpus: int) -> None:
     if name.startswith(_OURS):
         raise Refused(f"environment variable {name!r} is reserved", do="Use another name")

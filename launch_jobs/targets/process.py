@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from launch_jobs import crashpoints
 from launch_jobs.errors import BadInput, Unavailable
 from launch_jobs.run import Place
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec, attempt_folder, supervisor
@@ -61,6 +62,7 @@ class ProcessTarget:
         root = Path(spec.root or folder)
         status = await asyncio.to_thread(attempt_folder.create, folder, _contents(spec), spec.datasets, root)
         if status.state == "created":
+            crashpoints.reach("start.before")
             await _start_supervisor(folder)
             status = await asyncio.to_thread(attempt_folder.status, folder) or status
         if status.state == "created":

@@ -105,6 +105,7 @@ def render_docker(attempt: Attempt, configuration: DockerConfiguration) -> RunSp
         root=attempt.root,
         datasets=_placed(attempt, places),
         mounts=_placed(attempt, places, mounted=True),
+        host_mounts=configuration.mounts or (),
         files=attempt.files,
         cpus=configuration.cpus,
         memory_bytes=configuration.memory_bytes,
@@ -184,6 +185,9 @@ def container_body(spec: RunSpec) -> JsonObject:
 def _mounts(spec: RunSpec) -> JsonObject:
     found = sorted(spec.mounts.items())
     mounts: list[JsonValue] = [{"Type": "bind", "Source": at, "Target": path, "ReadOnly": True} for path, at in found]
+    for mount in spec.host_mounts:
+        at, path, *more = mount.split(":")
+        mounts.append({"Type": "bind", "Source": at, "Target": path, "ReadOnly": more != ["rw"]})
     return {"Mounts": mounts} if mounts else {}
 
 

@@ -13,8 +13,9 @@ from launch_jobs.workers.docker import DockerWorker
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.process import ProcessWorker
+from launch_jobs.workers.serving import catch_signals, serve
 from launch_jobs.workers.slots import Slots
-from launch_jobs.workers.worker import LaunchWorker, catch_signals, serve
+from launch_jobs.workers.worker import LaunchWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,6 +18,7 @@ from prefect.client.schemas.objects import StateType, WorkerStatus
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Crashed, Running
 
+from launch_jobs import crashpoints
 from launch_jobs.client import FLOW_LABEL
 from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import RunState
@@ -141,6 +142,7 @@ class Reconciler:
         worker = self._worker
         match action:
             case Action.ADOPT:
+                crashpoints.reach("adopt.before")
                 worker.work_on(run, adopted=True)
             case Action.LOSE:
                 await asyncio.wrap_future(worker.thread.submit(worker.conductor.lose(run)))
@@ -148,6 +150,7 @@ class Reconciler:
             case Action.CANCEL:
                 worker.hand_over(run, asyncio.Event(), worker.conductor.end_cancelled(run))
             case Action.REQUEUE:
+                crashpoints.reach("requeue.before")
                 await self._requeue(run, case.deaths)
             case Action.PARK:
                 await self._park(run)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
@@ -27,6 +25,7 @@ from prefect.exceptions import PrefectException
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from typing_extensions import override
 
+from launch_jobs import crashpoints
 from launch_jobs.configured import agent_settings
 from launch_jobs.context import TargetKind
 from launch_jobs.errors import LaunchError, Refused, Unavailable
@@ -39,17 +38,14 @@ from launch_jobs.workers import prefect_internals as internals
 from launch_jobs.workers.admission import FRESH_S, Admission, limits_of
 from launch_jobs.workers.conductor import Conductor
 from launch_jobs.workers.flow_thread import FlowThread
-from launch_jobs.workers.leaving import leave
 from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.reconciling import Reconciler
+from launch_jobs.workers.serving import catch_signals, serve
 from launch_jobs.workers.slots import Slots
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
-POLL_SECONDS = 0.25
-CANCEL_SECONDS = 1.0
-ADOPT_SECONDS = 15.0
 _BLIND_SECONDS = 5.0
 _SEEN_SECONDS = 15.0
 _LIMITS_SECONDS = 5.0
@@ -193,7 +189,9 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         is_kept = False
         try:
             # If an answer is lost after its call was done, the adoption sweep finds the run by its claim's message.
+            crashpoints.reach("claim.before")
             is_claimed = await self._admission.claims(self.client, run, self.claim_message, asked)
+            crashpoints.reach("claim.after")
             is_kept = is_claimed and await self._is_admitted(run)
         finally:
             if not is_kept:
@@ -277,59 +275,3 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
                 self._reconciler.forget_absences()
                 self._logger.warning("%s; trying again in %.0f s", error or type(error).__name__, pause)
             await asyncio.sleep(pause)
-
-
-async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> None:
-    """Serve launch queues: claim from each in turn, heartbeat, adopt, cancel.
-
-    Args:
-        workers: one a queue, with the same slots.
-        until_empty: return when the queues are empty and every claimed run is over; else serve for ever.
-    """
-    turns = _Turns(workers)
-    if until_empty:
-        for worker in workers:
-            await worker.adopt()
-    async with anyio.create_task_group() as group:
-        group.start_soon(workers[0].repeat, turns.claim, POLL_SECONDS)
-        for worker in workers:
-            group.start_soon(worker.repeat, worker.sync_with_backend, worker.heartbeat_interval_seconds)
-            group.start_soon(worker.repeat, worker.watch_cancels, CANCEL_SECONDS)
-            group.start_soon(worker.repeat, worker.adopt, ADOPT_SECONDS)
-        while not (until_empty and turns.found_nothing):  # noqa: ASYNC110 - looked at now and then is enough
-            await asyncio.sleep(0.2)
-        group.cancel_scope.cancel()
-
-
-class _Turns:
-    """Claims from several queues one run at a time in turn, so that none starves under a shared limit."""
-
-    def __init__(self, workers: list[LaunchWorker]) -> None:
-        self._workers = workers
-        self.found_nothing = False
-
-    async def claim(self) -> None:
-        slots = self._workers[0].slots
-        at_most = 1 if len(self._workers) > 1 and slots.limit is not None else None
-        busy = True
-        while busy:
-            busy = False
-            for worker in self._workers:
-                busy = bool(await worker.claim_if_sighted(at_most)) or busy
-            self._workers = [*self._workers[1:], self._workers[0]]
-        self.found_nothing = slots.used == 0
-
-
-def catch_signals(workers: list[LaunchWorker]) -> None:
-    """On SIGTERM or SIGINT stop claiming, flush logs and leave the process, cancelling nothing."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        for worker in workers:
-            worker.stopping = True
-            worker.ownership.sign_off()
-        leave()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(ValueError):
-            loop.add_signal_handler(number, stop)

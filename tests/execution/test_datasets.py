@@ -19,7 +19,7 @@ from launch_jobs.settings import LaunchSettings
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
 from launch_jobs.targets.template import base_job_template
-from launch_jobs.testing import MemoryObjects, MemoryProcess, MemoryTarget
+from launch_jobs.testing import MemoryObjects, MemoryOutput, MemoryProcess, MemoryTarget
 
 pytestmark = pytest.mark.anyio
 
@@ -165,10 +165,10 @@ async def _resolved(context: LaunchContext, url: str) -> Resolved:
 
 async def test_the_program_reads_what_another_run_left(context: LaunchContext) -> None:
     """The variable names the file with the other run's bytes; nothing stays staged."""
-    lines: list[str] = []
+    output = MemoryOutput()
     resolved = await _resolved(context, f"outputs://{EARLIER}/1/model.bin")
-    outcome = await execute(context, resolved, PREPARED, lines.append)
-    assert (outcome.state, lines) == (RunState.COMPLETED, ["weights"])
+    outcome = await execute(context, resolved, PREPARED, output)
+    assert (outcome.state, output.texts) == (RunState.COMPLETED, ["weights"])
     assert not staging_folder(context).exists()
 
 
@@ -185,7 +185,7 @@ async def test_an_adopted_attempt_is_not_given_its_datasets_again(context: Launc
     fetch_datasets(context.store, resolved.datasets, staging_folder(context))
     await context.target.ensure(render(context, resolved, PREPARED, place))
     broken = resolved.datasets[0].model_copy(update={"url": OutputsUrl(run="0123", attempt=7)})
-    outcome = await execute(context, resolved.model_copy(update={"datasets": (broken,)}), PREPARED, lambda _: None)
+    outcome = await execute(context, resolved.model_copy(update={"datasets": (broken,)}), PREPARED, MemoryOutput())
     assert outcome.state is RunState.COMPLETED
 
 
@@ -194,7 +194,7 @@ async def test_a_damaged_dataset_starts_nothing(context: LaunchContext) -> None:
     resolved = await _resolved(context, f"outputs://{EARLIER}/1/model.bin")
     broken = resolved.datasets[0].model_copy(update={"url": OutputsUrl(run="0123", attempt=7)})
     with pytest.raises(StoreError, match="missing"):
-        await execute(context, resolved.model_copy(update={"datasets": (broken,)}), PREPARED, lambda _: None)
+        await execute(context, resolved.model_copy(update={"datasets": (broken,)}), PREPARED, MemoryOutput())
     assert await context.target.status(await context.target.place("lj-0123-a1")) is None
     assert not staging_folder(context).exists()
 
@@ -209,6 +209,6 @@ async def test_a_run_cancelled_before_its_datasets_are_there_leaves_nothing(
     checkout = tmp_path / "sources"
     checkout.mkdir()
     with pytest.raises(RunCancelled):
-        await execute(here, resolved, Prepared(image="", root=str(checkout)), lambda _: None)
+        await execute(here, resolved, Prepared(image="", root=str(checkout)), MemoryOutput())
     assert await here.target.status(await here.target.place("lj-0123-a1")) is None
     assert not checkout.exists()

@@ -30,7 +30,7 @@ from launch_jobs.settings import LaunchSettings
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.targets.configuration import DockerConfiguration
 from launch_jobs.targets.template import base_job_template
-from launch_jobs.testing import MemoryObjects, MemoryProcess, MemoryTarget, Program
+from launch_jobs.testing import MemoryObjects, MemoryOutput, MemoryProcess, MemoryTarget, Program
 
 pytestmark = pytest.mark.anyio
 
@@ -82,9 +82,9 @@ def _context(home: Path, program: Program = _quick) -> LaunchContext:
 
 async def _run(context: LaunchContext, **overrides: object) -> tuple[Outcome, list[str]]:
     version = _version(context.store)
-    lines: list[str] = []
+    output = MemoryOutput()
     resolved = await resolve(context, version.reference, Overrides.of(**overrides))
-    return await execute(context, resolved, PREPARED, lines.append), lines
+    return await execute(context, resolved, PREPARED, output), output.texts
 
 
 async def test_what_is_not_given_keeps_its_captured_value(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from fidelity_case import PROGRAMS, read_case, read_corpus
+from fidelity_peers import stored, summary
 from fidelity_score import scores_of
+from fidelity_trees import everything_in, tree_of, verdict
 from fidelity_verdict import Done, differences
+from peer_tools import PEERS
 
 FOLDERS = sorted(folder for folder in PROGRAMS.iterdir() if folder.is_dir() and folder.name[0] != ".")
 
@@ -68,3 +71,26 @@ def test_a_case_agrees_on_the_process_queue() -> None:
     (score,) = scores_of(read_corpus(["exit_three"]), "process")
     assert score.differences == []
     assert score.here is not None and score.here.files.keys() == {"report.txt"}
+
+
+def test_what_was_measured_of_the_peers_is_kept_for_programs_of_the_corpus() -> None:
+    """`make fidelity` shows their scores beside ours; a stored result of a program that is gone would count."""
+    names = {case.name for case in read_corpus()}
+    content = stored()
+    assert content is not None
+    assert content.programs.keys() <= names
+    assert len(summary()) == len(PEERS)
+    assert all(score.agrees or score.differences for one in content.programs.values() for score in one.values())
+
+
+def test_a_tree_is_the_same_only_with_its_modes_and_links(tmp_path: Path) -> None:
+    """What a tool must give back: content, executable bits, symbolic links, and nothing else."""
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").symlink_to("a")
+    wanted = tree_of(tmp_path, everything_in(tmp_path))
+    assert verdict(wanted, dict(wanted)) == "same"
+    (tmp_path / "a").chmod(0o755)
+    (tmp_path / "b").unlink()
+    (tmp_path / "c").touch()
+    found = tree_of(tmp_path, everything_in(tmp_path))
+    assert verdict(wanted, found) == "b is missing; c is too many; a differs"

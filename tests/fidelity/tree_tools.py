@@ -111,7 +111,7 @@ def _around(name: str, code: str) -> Callable[[Path, Path], str]:
             printed = call(python, str(script), "train.py", *WORDS, cwd=folder, env=_environment(own))
         finally:
             script.unlink()
-        return printed.strip().splitlines()[-1]
+        return next(line for line in reversed(printed.splitlines()) if line.startswith('{"url"'))
 
     return keep
 

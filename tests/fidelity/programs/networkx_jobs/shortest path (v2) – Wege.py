@@ -13,7 +13,7 @@ def distance(graph, pair):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(fromfile_prefix_chars="@")
+    parser = argparse.ArgumentParser()
     parser.add_argument("--by", default="distance", choices=["distance", "rank"])
     parser.add_argument("--pairs", action="append", type=lambda text: tuple(text.split("-")))
     args = parser.parse_args()

@@ -13,6 +13,7 @@ orders = pl.read_csv("orders.csv", try_parse_dates=True)
 if args.engine == "polars":
     kept = orders.filter(pl.col("amount") >= args.minimum).sort("day", "city")
 else:
-    kept = duckdb.sql(f"select * from orders where amount >= {args.minimum} order by day, city").pl()
+    found = duckdb.sql(f"select * from 'orders.csv' where amount >= {args.minimum} order by day, city")
+    kept = pl.DataFrame(found.fetchall(), schema=orders.schema, orient="row")
 kept.write_parquet("kept.parquet")
 print(kept.group_by("city").agg(pl.col("amount").sum()).sort("city"))

@@ -11,7 +11,7 @@ random.seed(args.seed)
 if args.backend == "duckdb":
     import duckdb
 
-    total = duckdb.sql(f"select sum(y) from '{args.data}'").fetchone()[0]
+    total = duckdb.sql(f"select sum(y) from '{args.data}'").fetchall()[0][0]
 else:
     with open(args.data) as file:
         total = sum(float(line.split(",")[1]) for line in list(file)[1:])

@@ -1,0 +1,113 @@
+"""An agent's own file, `agent.toml`: what its host grants to queues, and what only its operator may know."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
+
+from launch_jobs.errors import BadInput, Refused
+from launch_jobs.job import Frozen
+from launch_jobs.targets.grants import HostGrants
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_LARGEST = 1 << 20
+
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+DeviceName = Annotated[str, StringConstraints(pattern=r"^(gpu|fake):[A-Za-z0-9-]{1,64}$")]
+"""`gpu:` and the index or UUID that the driver gives; `fake:` devices are counted and told, and are none."""
+
+
+class SecretBinding(Frozen):
+    """Where the value of a secret comes from, and whose runs may have it. Exactly one of value, file and command."""
+
+    value: SecretStr | None = Field(default=None, description="The value itself.")
+    file: Path | None = Field(default=None, description="A file of this host that holds it, byte by byte.")
+    command: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="A program of this host that prints it; one newline at the end goes."
+    )
+    timeout: float = Field(default=30, gt=0, le=600, description="Seconds that the command may take.")
+    queues: tuple[str, ...] = Field(min_length=1, description="Launch queues whose runs may name it.")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> SecretBinding:
+        if sum(source is not None for source in (self.value, self.file, self.command)) != 1:
+            raise ValueError("exactly one of value, file and command is needed")
+        if self.file is not None and not self.file.is_absolute():
+            raise ValueError("the file needs an absolute path")
+        return self
+
+
+class AgentFile(Frozen):
+    """The content of `agent.toml`; without a file the host grants nothing and limits nothing."""
+
+    allow: HostGrants = HostGrants()
+    max_jobs: int | None = Field(
+        default=None, ge=1, description="Most runs at once; of all limits the smallest counts."
+    )
+    devices: tuple[DeviceName, ...] | None = Field(
+        default=None, description="GPUs that the agent owns; none given: those that the driver tells of."
+    )
+    builder: Literal["docker", "none"] = Field(
+        default="docker", description="none: this host builds no images; only ready ones run."
+    )
+    registry: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]+$",
+        description="The only Registry block that queues may send images to; also for queues that name none.",
+    )
+    secrets: dict[SecretName, SecretBinding] = Field(default_factory=dict)
+
+
+def agent_file_path(home: Path) -> Path:
+    """Where a home keeps its agent's file."""
+    return home / "agent.toml"
+
+
+def load_agent_file(path: Path, *, must_exist: bool = False) -> AgentFile:
+    """Read an agent's file.
+
+    Args:
+        path: of the file.
+        must_exist: it was named by the operator; else its absence means that nothing is granted.
+
+    Raises:
+        BadInput: it is no TOML, or a value is wrong; one line says where. It never repeats a value.
+        Refused: others than its owner can read or write it, or its owner is somebody else.
+    """
+    try:
+        text = _read_private(path)
+    except FileNotFoundError as error:
+        if must_exist:
+            raise BadInput(f"There is no {path}", do="Name the agent's file") from error
+        return AgentFile()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    try:
+        return AgentFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path} is no TOML file: {error}", do="Mend that line") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{path}, {where}: {first['msg']}", do="Mend it; docs/agent.md shows each key") from error
+
+
+def _read_private(path: Path) -> str:
+    """Read a file that is its owner's alone; judged on what was opened, not on what its name means a moment later."""
+    with path.open("rb") as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise BadInput(f"{path} is no file")
+        if state.st_mode & _OTHERS:
+            raise Refused(
+                f"{path} can be read or written by others (mode {stat.S_IMODE(state.st_mode):04o})",
+                do=f"Make it your own: chmod 600 {path}",
+            )
+        if state.st_uid not in {os.geteuid(), 0}:
+            raise Refused(f"{path} belongs to user {state.st_uid}", do="The agent's own user, or root, must own it")
+        return file.read(_LARGEST).decode()

@@ -1,0 +1,33 @@
+"""Named points at which the fault campaign lets this process die as if by `kill -9`. Otherwise they do nothing.
+
+`LAUNCH_JOBS_CRASH_AT=name[:nth]` arms one (`tests/faults`); the process says so when it starts. Crash points beat
+kills at random: each one is hit in every campaign.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+VARIABLE = "LAUNCH_JOBS_CRASH_AT"
+POINTS = (
+    *("claim.before", "claim.after", "place.before", "place.after", "start.before", "start.after"),
+    *("exit.after", "outputs.after", "outcome.before", "outcome.after", "remove.after"),
+    *("adopt.before", "requeue.before", "stop.after"),
+)
+
+_armed, _, _nth = os.environ.get(VARIABLE, "").partition(":")
+_left = int(_nth or 1) if _armed else 0
+if _armed:
+    print(f"This process dies at {_armed} ({VARIABLE}): for tests only", file=sys.stderr, flush=True)
+
+
+def reach(point: str) -> None:
+    """Die here if this point is armed, the nth time it is reached."""
+    global _left  # noqa: PLW0603 - a count of this process
+    if point != _armed:
+        return
+    _left -= 1
+    if _left <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)

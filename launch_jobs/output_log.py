@@ -1,0 +1,69 @@
+"""A program's own output as log lines of its run on the Prefect server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId, LogFilterTimestamp
+from prefect.client.schemas.sorting import LogSort
+from prefect.logging.loggers import PrefectLogAdapter
+from prefect.runtime import flow_run, task_run
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED
+
+from launch_jobs.client import translated_errors
+from launch_jobs.context import is_on_queue
+from launch_jobs.live_log import LiveLine
+from launch_jobs.runs import GAP_LOGGER, OUTPUT_LOGGER
+
+
+class RunOutput:
+    """Where the output of the current task's attempt is shown: in the log of its run, and in front of who called it."""
+
+    def __init__(self) -> None:
+        self._logger = get_run_logger()
+        self._run, task = UUID(flow_run.get_id()), task_run.get_id()
+        self._task = str(task) if task else None
+        self._is_alone = not is_on_queue()
+
+    async def send(self, lines: Sequence[LiveLine]) -> None:
+        """Write lines into the run's log.
+
+        Raises:
+            Unavailable: the server does not answer, or is overloaded.
+        """
+        if PREFECT_LOGGING_TO_API_ENABLED.value():
+            async with translated_errors(), get_client() as client:
+                await client.create_logs([self._entry(line) for line in lines])
+        if self._is_alone:
+            for line in lines:
+                self._show(line.text)
+
+    async def has(self, since: datetime) -> bool:
+        """Whether any line of this moment or a later one is in the run's log."""
+        chosen = LogFilter(
+            flow_run_id=LogFilterFlowRunId(any_=[self._run]),
+            timestamp=LogFilterTimestamp.model_validate({"after_": since}),
+        )
+        async with translated_errors(), get_client() as client:
+            found = await client.read_logs(log_filter=chosen, limit=200, sort=LogSort.TIMESTAMP_ASC)
+        return any(entry.name.endswith((f".{OUTPUT_LOGGER}", f".{GAP_LOGGER}")) for entry in found)
+
+    def _entry(self, line: LiveLine) -> dict[str, str | int | None]:
+        return {
+            "name": f"prefect.task_runs.{GAP_LOGGER if line.left_out else OUTPUT_LOGGER}",
+            "level": logging.WARNING if line.left_out else logging.INFO,
+            "message": line.text,
+            "timestamp": line.moment.isoformat(),
+            "flow_run_id": str(self._run),
+            "task_run_id": self._task,
+        }
+
+    def _show(self, text: str) -> None:
+        logger = self._logger
+        child = logger.getChild(OUTPUT_LOGGER) if isinstance(logger, PrefectLogAdapter) else logger
+        child.info("%s", text, extra={"send_to_api": False})
