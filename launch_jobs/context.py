@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
 from launch_jobs.agent_file import AgentFile
 from launch_jobs.configured import configured_store, offer_git_account
+from launch_jobs.datasets import dataset_cache
 from launch_jobs.docker_access import DockerAccess
 from launch_jobs.errors import BadInput
 from launch_jobs.job import JsonObject
@@ -97,11 +97,6 @@ def is_on_queue() -> bool:
     return context is not None and bool(context.queue)
 
 
-def dataset_cache(settings: LaunchSettings) -> Path:
-    """Where the agent keeps datasets that are mounted into containers."""
-    return settings.home.absolute() / "dataset-cache"
-
-
 def make_target(kind: str, settings: LaunchSettings, access: DockerAccess, agent: AgentFile | None = None) -> Target:
     """The target of a queue type on this machine; without an agent's file it grants nothing.
 
@@ -113,7 +108,7 @@ def make_target(kind: str, settings: LaunchSettings, access: DockerAccess, agent
         from launch_jobs.engine import connect
         from launch_jobs.targets.docker import DockerTarget
 
-        cache = str(dataset_cache(settings).resolve())
+        cache = str(dataset_cache(settings.home).resolve())
         allow = (agent or AgentFile()).allow
         grants = allow.model_copy(update={"read_only_mounts": (*allow.read_only_mounts, cache)})
         return DockerTarget(lambda: connect(access.base_url, login=access.login), grants=grants)

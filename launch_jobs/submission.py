@@ -17,8 +17,10 @@ from launch_jobs.datasets import find_datasets
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen, Inputs, JobVersion, JsonObject, Overrides
 from launch_jobs.names import JobRef
-from launch_jobs.queue import PRIORITIES, deployment_for, list_queues, own_deployment, read_queue
-from launch_jobs.targets.template import check_variables
+from launch_jobs.queue import PRIORITIES, configuration_type, deployment_for, list_queues, own_deployment, read_queue
+from launch_jobs.targets.configuration import DockerConfiguration
+from launch_jobs.targets.env import check_env
+from launch_jobs.targets.template import merge_variables, render_configuration
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -86,7 +88,7 @@ async def _prepare(
     queue = await _queue_of(client, submission, version)
     overrides = resolve_parameters(version.job.inputs, submission, captured)
     await asyncio.to_thread(find_datasets, store, overrides.datasets, version)
-    check_variables(cast("JsonObject", queue.base_job_template), submission.variables)
+    check_on_queue(queue.type, cast("JsonObject", queue.base_job_template), submission.variables, overrides)
     body = render_body(submission, version, overrides, queue.name)
     files = changed_files(version.job.inputs, overrides.parameters)
     request = Request(queue=queue.name, job=version.reference, job_label=version.label, body=body, files=files)
@@ -122,6 +124,19 @@ def resolve_parameters(inputs: Inputs, submission: Submission, captured: JsonObj
     return submission.overrides.model_copy(update={"parameters": parameters})
 
 
+def check_on_queue(queue_type: str, template: JsonObject, variables: JsonObject, overrides: Overrides) -> None:
+    """Check job variables and environment as the agent will again, with what is known here: the queue's template. Pure.
+
+    Raises:
+        BadInput: a variable is unknown, ill-typed or out of its bounds; the template is malformed.
+        Refused: a macro, a reserved name, or a template that wants what no queue may give.
+    """
+    model = configuration_type(queue_type.removeprefix("launch-"))
+    configuration = render_configuration(template, merge_variables(template, variables), model)
+    gpus = configuration.gpus if isinstance(configuration, DockerConfiguration) else 0
+    check_env({**configuration.env, **overrides.env}, gpus=gpus)
+
+
 def captured_parameters(version: JobVersion, store: JobStore) -> JsonObject:
     """The values of the latest tracked run of this version; none for a job that was made without one."""
     records = store.records(version)
@@ -153,6 +168,7 @@ def render_body(submission: Submission, version: JobVersion, overrides: Override
         raise BadInput(f"{submission.priority!r} is no priority", do=f"Choose one of {', '.join(PRIORITIES)}")
     _refuse_templates("variable", submission.variables)
     parameters = cast("JsonObject", overrides.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
+    _refuse_templates("value of", parameters)
     if "timeout_s" in parameters:
         parameters["timeout"] = parameters.pop("timeout_s")
     words = str(generate_slug(2))  # pyright: ignore[reportUnknownArgumentType] - no types

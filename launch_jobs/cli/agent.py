@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 
@@ -11,25 +13,36 @@ from launch_jobs.cli.output import emit, json_option, next_command, progress
 from launch_jobs.cli.session import server_session, wait
 
 
+class _Given(TypedDict):
+    max_jobs: int | None
+    allow_process: bool
+
+
 @click.command("agent")
 @click.option("-q", "--queue", "queues", metavar="QUEUE", multiple=True, required=True, help="Repeatable.")
 @click.option("--max-jobs", type=click.IntRange(min=1), help="Most runs at once over all its queues.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The agent's own file: what this host grants; default: agent.toml in LAUNCH_JOBS_HOME.",
+)
 @click.option("--drain", is_flag=True, help="End when nothing is left to do.")
 @click.option("--allow-process", is_flag=True, help="Serve process queues of a server that is not on loopback.")
 @json_option
 def agent_command(
-    queues: tuple[str, ...], max_jobs: int | None, drain: bool, allow_process: bool, as_json: bool
+    queues: tuple[str, ...], config: Path | None, drain: bool, as_json: bool, **given: Unpack[_Given]
 ) -> None:
     """Claim runs from queues and run them on this machine.
 
     On SIGTERM it leaves at once; containers and processes go on, and the next agent adopts them.
     """
-    if allow_process:
+    if given["allow_process"]:
         os.environ["LAUNCH_JOBS_ALLOW_PROCESS"] = "1"
     server_session(quiet=False)
     from launch_jobs.workers.agent import run_agent
 
-    wait(run_agent(list(dict.fromkeys(queues)), max_jobs=max_jobs, drain=drain, say=progress))
+    served = list(dict.fromkeys(queues))
+    wait(run_agent(served, max_jobs=given["max_jobs"], drain=drain, config=config, say=progress))
     if as_json:
         emit({"queues": list(queues), "drained": drain})
     elif sys.stderr.isatty():

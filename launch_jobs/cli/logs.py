@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import codecs
-import re
 import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import click
 
-from launch_jobs.cli.output import emit, json_option, next_command, printable
+from launch_jobs.cli.output import emit, json_option, next_command
 from launch_jobs.cli.session import Session, server_session, wait
+from launch_jobs.cli.terminal import TerminalText
 
 if TYPE_CHECKING:
     from launch_jobs.run import RunInfo
-
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @click.command("logs")
 @click.argument("run")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
+@click.option("--raw", is_flag=True, help="Byte for byte on a terminal, too, which the program then steers.")
 @json_option
-def logs_command(run: str, follow: bool, as_json: bool) -> None:
+def logs_command(run: str, follow: bool, raw: bool, as_json: bool) -> None:
     """Print what a run printed.
 
-    Into files and pipes byte for byte; on a terminal without what could steer it.
+    Into files and pipes byte for byte; on a terminal in its colours, without anything else that could steer it.
+    While the run goes on, what has reached the server: of a flood parts, and how many lines are left out.
     """
     session = server_session()
     if as_json:
         info, log = wait(_collect(session, run, follow=follow))
         emit({**info.model_dump(mode="json"), "log": log.decode(errors="replace")})
         return
-    wait(_print(session, run, follow=follow))
+    wait(_print(session, run, follow=follow, raw=raw))
     if sys.stderr.isatty():
         next_command(f"launch show {run}")
 
@@ -45,23 +44,18 @@ async def _collect(session: Session, run: str, *, follow: bool) -> tuple[RunInfo
     return await show_run(run, session.store), log
 
 
-async def _print(session: Session, run: str, *, follow: bool) -> None:
+async def _print(session: Session, run: str, *, follow: bool, raw: bool) -> None:
     from launch_jobs.runs import read_log
 
-    await print_log(read_log(run, session.store, follow=follow))
+    await print_log(read_log(run, session.store, follow=follow), raw=raw)
 
 
-async def print_log(chunks: AsyncIterator[bytes]) -> None:
+async def print_log(chunks: AsyncIterator[bytes], *, raw: bool = False) -> None:
     """Write a log to stdout as it comes."""
-    terminal = sys.stdout.isatty()
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    async for chunk in chunks:
-        click.echo(shown(decoder.decode(chunk)) if terminal else chunk, nl=False)
-    if terminal and (rest := decoder.decode(b"", final=True)):
-        click.echo(shown(rest))
-
-
-def shown(text: str) -> str:
-    """A log as a terminal may show it: colours are taken out, anything else that could steer it is escaped."""
-    lines = _COLOUR.sub("", text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "\n".join(printable(line.expandtabs()) for line in lines)
+    text = TerminalText() if sys.stdout.isatty() and not raw else None
+    try:
+        async for chunk in chunks:
+            click.echo(text.feed(chunk) if text else chunk, nl=False, color=True)
+    finally:
+        if text:
+            click.echo(text.end(), nl=False, color=True)

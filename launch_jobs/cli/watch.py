@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import sys
 import time
 from collections.abc import Generator
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from launch_jobs.cli.logs import shown
 from launch_jobs.cli.output import console, printable, progress, table
+from launch_jobs.cli.terminal import TerminalText
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -109,7 +108,9 @@ class _Watch:
 def _screen(*, output: bool) -> Generator[_Screen]:
     if sys.stderr.isatty():
         with console(err=True).status("") as status:
-            yield _LiveLine(status, output=output)
+            line = _LiveLine(status, output=output)
+            yield line
+            line.end()
         return
     lines = _Lines(output=output)
     yield lines
@@ -144,7 +145,7 @@ class _LiveLine:
 
     def __init__(self, status: Status, *, output: bool) -> None:
         self._status, self._output = status, output
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._shown = TerminalText()
         self._text = ""
         self._since: float | None = None
 
@@ -173,11 +174,16 @@ class _LiveLine:
             return
         self._status.stop()  # the line goes away while something is written above it
         if sys.stdout.isatty():
-            text = shown(self._decoder.decode(chunk))
-            click.echo(text, nl=not text.endswith("\n"))  # the live line erases the line that it is on
+            click.echo(self._shown.feed(chunk), nl=False, color=True)
         else:
             click.echo(chunk, nl=False)
         self._status.start()
+
+    def end(self) -> None:
+        """What was printed last, though its line has no end."""
+        if sys.stdout.isatty():
+            self._status.stop()
+            click.echo(self._shown.end(), nl=False, color=True)
 
 
 def print_results(info: RunInfo) -> None:

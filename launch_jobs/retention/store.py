@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from prefect.exceptions import ObjectNotFound
 
 from launch_jobs.client import connect, wait_for
 from launch_jobs.retention import Item, Kind
+from launch_jobs.run import OutputsUrl
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -44,7 +46,21 @@ class Left:
         if known.over is None:
             return "the run itself"
         reader = self.needs.read.get(run)
-        return f"run {reader}, whose dataset it is" if reader else ""
+        declared = self._declared.get(run)
+        if reader or declared:
+            return f"run {reader}, whose dataset it is" if reader else f"{declared}, whose dataset it is"
+        return ""
+
+    @cached_property
+    def _declared(self) -> dict[str, str]:
+        """Id of each run whose outputs a job declares as its dataset → the job."""
+        return {
+            OutputsUrl.parse(one.url).run: version.label
+            for name in self.store.names()
+            for version in self.store.versions(name)
+            for one in version.job.datasets
+            if one.url.startswith("outputs://")
+        }
 
     def name(self, run: str) -> str:
         """A run, for people."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from launch_jobs.engine import Engine, EngineConflict, EngineRefused, PathStat, errors, stat_path
 from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
+from launch_jobs.job import JsonObject
 from launch_jobs.targets import AttemptStatus, RunSpec
 from launch_jobs.targets.grants import HostGrants, check_body, with_real_sources
 from launch_jobs.targets.outputs import OutputFolder, keep_archive
@@ -73,12 +74,8 @@ class Containers:
             Refused: it wants what this host does not grant.
         """
         body = container_body(spec)
-        try:
-            check_body(with_real_sources(body), self._grants)
-        except Refused:
-            if not self._has_begun(spec.name):
-                raise
-            return False  # granted when it was started, as it was: what runs is adopted
+        if not self._is_granted(spec.name, body):
+            return False
         for is_last in (False, True):
             try:
                 with errors():
@@ -94,13 +91,21 @@ class Containers:
                 return True
         return False
 
-    def _has_begun(self, name: str) -> bool:
-        """Whether a container was started; one that never was, and now cannot be, is removed."""
-        container = self.inspect(name)
-        if container is not None and status_of(container.state).state == "created":
+    def _is_granted(self, name: str, body: JsonObject) -> bool:
+        """Whether this host grants a new container what it wants; one that was started is adopted as it is (no).
+
+        Raises:
+            Refused: it does not, and nothing was started; a container that was only created is gone.
+        """
+        try:
+            check_body(with_real_sources(body), self._grants)
+        except Refused:
+            container = self.inspect(name)
+            if container is not None and status_of(container.state).state != "created":
+                return False
             self.remove(name)
-            return False
-        return container is not None
+            raise
+        return True
 
     def start(self, spec: RunSpec) -> None:
         """Give the container its empty output folder, its datasets and config files, and start it.

@@ -25,6 +25,7 @@ from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.logging import get_logger
 from prefect.states import Cancelled, Crashed, Failed
 
+from launch_jobs.agent_file import AgentFile
 from launch_jobs.client import FLOW_LABEL, translated_errors
 from launch_jobs.configured import configured_store
 from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
@@ -57,10 +58,11 @@ _logger = get_logger("launch_jobs.agent")
 class Conductor:
     """Runs the launch flows of one queue. Used from the flow thread only."""
 
-    def __init__(self, kind: TargetKind, queue: str, settings: LaunchSettings) -> None:
+    def __init__(self, kind: TargetKind, queue: str, settings: LaunchSettings, agent: AgentFile | None = None) -> None:
         self._kind: TargetKind = kind
         self._queue = queue
         self._settings = settings
+        self._agent = agent or AgentFile()
         self._reached: tuple[Target, DockerAccess] | None = None
         self._flows: dict[str, Flow[..., Any]] = {}  # operator-owned flows of any signature
 
@@ -68,7 +70,7 @@ class Conductor:
         """The queue's target on this machine, and the engine that its blocks choose; looked up once."""
         if self._reached is None:
             access = await docker_access(self._settings)
-            self._reached = make_target(self._kind, self._settings, access), access
+            self._reached = make_target(self._kind, self._settings, access, self._agent), access
         return self._reached
 
     async def check_target(self) -> None:
@@ -115,6 +117,7 @@ class Conductor:
                 store=store,
                 target=target,
                 docker=access,
+                agent=self._agent,
                 variables=(
                     defaults,
                     cast("JsonObject", run.job_variables or {}),

@@ -26,6 +26,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker
 from typing_extensions import override
 
 from launch_jobs import crashpoints
+from launch_jobs.agent_file import AgentFile, agent_file_path, load_agent_file
 from launch_jobs.configured import agent_settings
 from launch_jobs.context import TargetKind
 from launch_jobs.errors import LaunchError, Refused, Unavailable
@@ -62,6 +63,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     def __init__(
         self,
         *args: Any,  # Prefect's own constructor arguments, handed on as they are
+        agent_file: AgentFile | None = None,
         slots: Slots | None = None,
         thread: FlowThread | None = None,
         **kwargs: Any,  # as above
@@ -71,7 +73,8 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.slots = slots or Slots(internals.run_limit(self))
         self.thread = thread or FlowThread()
         self.ownership = Ownership(self.settings.home)
-        self.conductor = Conductor(self.kind, self.pool, self.settings)
+        self.agent_file = agent_file or load_agent_file(agent_file_path(self.settings.home))
+        self.conductor = Conductor(self.kind, self.pool, self.settings, self.agent_file)
         self.active: dict[UUID, asyncio.Event] = {}
         """The runs this agent works on, each with the event that cancels it."""
         self._reconciler = Reconciler(self, self.settings.adopt_grace_s)
@@ -117,7 +120,8 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         internals.emit_fewer_task_events()
         self.settings = await agent_settings(self.settings)
         self.slots.restrict(self.settings.max_jobs)
-        self.conductor = Conductor(self.kind, self.pool, self.settings)
+        self.slots.restrict(self.agent_file.max_jobs)
+        self.conductor = Conductor(self.kind, self.pool, self.settings, self.agent_file)
         await super().setup()
 
     @property

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch_jobs.cli.logs import shown
 from launch_jobs.cli.output import printable
 from launch_jobs.cli.params import assignment, command_line, duration, plain_value
 from launch_jobs.cli.present import ago_text, duration_text, pairs_text, size_text
@@ -73,12 +72,6 @@ def test_printed_text_cannot_steer_a_terminal(text: str) -> None:
 def test_plain_text_is_printed_as_it_is() -> None:
     """Letters of any alphabet stay."""
     assert printable("Trainingsläufe 試行 №1") == "Trainingsläufe 試行 №1"
-
-
-def test_a_log_on_a_terminal_is_harmless() -> None:
-    """Colours are dropped, a carriage return begins a new line, other controls are escaped."""
-    log = "\x1b[31mred\x1b[0m\r\n10 %\r20 %\n\tend\x1b]0;title\x07\n"
-    assert shown(log) == "red\n10 %\n20 %\n        end\\x1b]0;title\\x07\n"
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ async def proxy_to(upstream: str, socket: str | None = None) -> AsyncGenerator[F
         proxy.address = socket
     else:
         server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=_HEAD)
-        proxy.address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+        proxy.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield proxy
     finally:

@@ -79,7 +79,7 @@ async def test_a_submitters_clock_moves_no_run_in_line(road: Road, clock: str) -
     """Of three runs, the second submitted by a machine whose clock is wrong, the second is the second to start."""
     if shutil.which("faketime") is None:
         missing("faketime")
-    queue, job = await road.queue("process", limit=1), road.job("true")
+    queue, job = await road.queue("process"), road.job("true")
     first = await road.submit(job, queue, args=["first"])
     command = ["submit", job.reference, "-q", queue, "--arg", "second", "--json"]
     process = await asyncio.create_subprocess_exec(

@@ -15,6 +15,8 @@ from commands import Terminal, typed
 from walking import Road
 
 from launch_jobs.build.venv import COMPLETE, venv_digest
+from launch_jobs.capture import capture_folder
+from launch_jobs.datasets import cached_folder, dataset_cache
 from launch_jobs.errors import NotFound
 from launch_jobs.job import Environment, Overrides
 from launch_jobs.local.connection import Connection
@@ -24,6 +26,7 @@ from launch_jobs.retention import Item, Kind, Limits, carry_out, plan
 from launch_jobs.retention.shelves import look_around, shelf
 from launch_jobs.runs import fetch_outputs, show_run
 from launch_jobs.settings import LaunchSettings
+from launch_jobs.store.sealed import seal, seal_of
 from launch_jobs.submission import Submission, submit
 
 pytestmark = pytest.mark.anyio
@@ -138,6 +141,42 @@ async def test_an_environment_that_a_queued_run_needs_stays(road: Road) -> None:
     await road.submit(road.job("true", environment=needed), queue)
     assert await _prune(road, Kind.VENVS, *names) == {names[1]}
     assert sorted(path.name for path in (road.home / "venvs").iterdir() if path.is_dir()) == [names[0]]
+
+
+def _cached(road: Road, digest: str) -> Path:
+    """A dataset as an agent keeps it to be mounted."""
+    new = road.home / "new"
+    new.mkdir(parents=True)
+    (new / "x.txt").write_text("x\n")
+    folder = cached_folder(dataset_cache(road.home), digest)
+    folder.parent.mkdir(exist_ok=True)
+    seal(new, folder)
+    return folder
+
+
+async def test_a_mounted_dataset_that_a_queued_run_declares_stays(road: Road, tmp_path: Path) -> None:
+    """The other goes, with its seal: no half one looks whole."""
+    (tmp_path / "x.txt").write_text("x\n")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "run.sh").touch()
+    data = {"x": str(tmp_path / "x.txt")}
+    version = capture_folder(source, ["sh", "run.sh"], store=road.store, name=f"reads-{road.mark}", datasets=data)
+    (declared,) = version.job.datasets
+    folders = [_cached(road, digest) for digest in (declared.digest or "", f"sha256:{'0' * 64}")]
+    await road.submit(version, await road.queue("process"))
+    assert await _prune(road, Kind.DATASETS, *(folder.name for folder in folders)) == {folders[1].name}
+    assert sorted((road.home / "dataset-cache").iterdir()) == [folders[0], seal_of(folders[0])]
+
+
+async def test_outputs_that_a_job_declares_as_its_dataset_stay(road: Road, tmp_path: Path) -> None:
+    """Job versions always stay, and so does what they need; the run that left it is over."""
+    given, other = await _ran(road, times=2)
+    (tmp_path / "run.sh").touch()
+    data = {"x": f"outputs://{given}/1/out.txt"}
+    capture_folder(tmp_path, ["sh", "run.sh"], store=road.store, name=f"reads-{road.mark}", datasets=data)
+    assert await _prune(road, Kind.OUTPUTS, f"{given}/1", f"{other}/1") == {f"{other}/1"}
+    assert await _prune(road, Kind.RUNS, given, other) == {other}
 
 
 async def test_what_an_ended_attempt_left_goes_and_a_queued_runs_checkout_stays(road: Road) -> None:

@@ -96,7 +96,7 @@ def test_value_out_of_bounds_is_bad_input(values: JsonObject, told: str) -> None
     "name",
     [
         *("privileged", "volumes", "devices", "cap_add", "security_opt", "pid_mode", "network_mode", "userns_mode"),
-        *("cgroup_parent", "runtime", "ipc_mode", "--env-file", "mounts", "extra_hosts", "container_create_kwargs"),
+        *("cgroup_parent", "runtime", "ipc_mode", "--env-file", "binds", "extra_hosts", "container_create_kwargs"),
     ],
 )
 def test_host_privileges_cannot_be_named(name: str) -> None:

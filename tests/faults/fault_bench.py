@@ -1,0 +1,220 @@
+"""The campaign's bench: a server of its own, agents as processes, a proxy before the API, and a witness outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from fault_history import PROGRAM
+from fault_proxy import FaultProxy, proxy_to
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+from launch_jobs import crashpoints
+from launch_jobs.capture.source import snapshot_source
+from launch_jobs.job import Entrypoint, Job, JobVersion
+from launch_jobs.local import postgres, server
+from launch_jobs.local.connection import Connection
+from launch_jobs.local.lifecycle import down, up
+from launch_jobs.settings import LaunchSettings
+from launch_jobs.store.jobs import JobStore, open_store
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+_STORE_SIZE = "64m"
+
+
+@dataclass
+class AgentProcess:
+    """A `launch agent`, with what it said."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended; one that is stopped lives."""
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+
+@dataclass
+class Bench:
+    """Server, store, proxies and agents.
+
+    Attributes:
+        home: of all agents.
+        proxy: what agents take for the API.
+        front: what submitters take for it.
+        patience: factor on all times, for a machine that is busy with others' work.
+        job: the witness program.
+    """
+
+    home: Path
+    settings: LaunchSettings
+    connection: Connection
+    store: JobStore
+    proxy: FaultProxy
+    front: FaultProxy
+    job: JobVersion
+    patience: float = 1.0
+    random: Random = field(default_factory=lambda: Random(0))
+    agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
+
+    def environment(self, api: str | None = None, **more: str) -> dict[str, str]:
+        """Of a child process that talks to the API by a proxy's address, or straight."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "LAUNCH_"))}
+        return {
+            **inherited,
+            "LAUNCH_JOBS_HOME": str(self.home),
+            "PREFECT_API_URL": f"http://{api}/api" if api else self.connection.api_url,
+            "PREFECT_API_AUTH_STRING": self.connection.auth_string,
+            "PREFECT_PROFILES_PATH": str(self.home / "profiles.toml"),
+            **more,
+        }
+
+    def agent(self, queue: str, *, crash: str = "", clock: str = "", home: Path | None = None) -> AgentProcess:
+        """Start an agent behind the proxy.
+
+        Args:
+            queue: that it serves.
+            crash: the point at which it dies, `name[:nth]`.
+            clock: how wrong its clock is, as faketime writes it.
+            home: another than the bench's.
+        """
+        number = len(self.agents)
+        log = self.home / "logs" / f"fault-agent-{number}.log"
+        more = {crashpoints.VARIABLE: crash} if crash else {}
+        if clock:
+            more |= {"LD_PRELOAD": FAKETIME, "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        if home:
+            more |= {"LAUNCH_JOBS_HOME": str(home), "LAUNCH_JOBS_STORE": (self.home / "store").as_uri()}
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "launch_jobs", "agent", "-q", queue],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                cwd=self.home,
+                env=self.environment(self.proxy.address, **more),
+            )
+        self.agents.append(AgentProcess(process, log))
+        return self.agents[-1]
+
+    def stop_agents(self) -> None:
+        """End all that live."""
+        for agent in self.agents:
+            if agent.lives:
+                agent.kill()
+
+    def kill_server(self) -> None:
+        """End the Prefect server as `kill -9` does."""
+        for process in server.running(self.settings):
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+    def kill_database(self) -> None:
+        """End PostgreSQL as `kill -9` does; it recovers when it is started again."""
+        for process in postgres.installed(self.home).running():
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+    async def repair(self) -> None:
+        """Have server and database run again."""
+        await asyncio.to_thread(up, self.settings, say=lambda _: None)
+
+    async def until(self, what: Callable[[], object], seconds: float) -> bool:
+        """Wait until something holds; False if it did not in time."""
+        deadline = time.monotonic() + seconds * self.patience
+        while not what():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+
+@asynccontextmanager
+async def bench(folder: Path, *, seed: int = 0, patience: float = 1.0) -> AsyncGenerator[Bench]:
+    """Bring a bench up in a folder of its own, and take everything down again."""
+    home = folder / "home"
+    (home / "logs").mkdir(parents=True)
+    with _environment({"LAUNCH_JOBS_HOME": str(home), "PREFECT_PROFILES_PATH": str(home / "profiles.toml")}):
+        settings = LaunchSettings(port=0)
+        async with AsyncExitStack() as stack:
+            stack.callback(down, settings, say=lambda _: None)
+            connection = (await asyncio.to_thread(up, settings, say=lambda _: None)).connection
+            settings = settings.model_copy(update={"port": connection.port})
+            stack.enter_context(_small_disk(home / "store"))
+            store = open_store((home / "store").as_uri())
+            address = f"127.0.0.1:{connection.port}"
+            proxy, front = [await stack.enter_async_context(proxy_to(address)) for _ in range(2)]
+            known = {PREFECT_API_URL: connection.api_url, PREFECT_API_AUTH_STRING: connection.auth_string}
+            stack.enter_context(temporary_settings(known))
+            job = await asyncio.to_thread(_witness, folder, store)
+            made = Bench(home, settings, connection, store, proxy, front, job, patience, Random(seed))
+            stack.callback(made.stop_agents)
+            yield made
+
+
+def _witness(folder: Path, store: JobStore) -> JobVersion:
+    code = folder / "code"
+    code.mkdir()
+    (code / "witness.sh").write_text(PROGRAM)
+    with snapshot_source(code, store) as snapshot:
+        job = Job(source=snapshot.source, entrypoint=Entrypoint(argv=("sh", "witness.sh")))
+        return store.add(f"witness-{uuid.uuid4().hex[:6]}", job, snapshot.origin)
+
+
+class _environment:
+    """Environment variables of this process for a while; those of other servers are out of sight."""
+
+    def __init__(self, more: dict[str, str]) -> None:
+        self._more, self._before = more, dict(os.environ)
+
+    def __enter__(self) -> None:
+        for name in [name for name in os.environ if name.startswith(("PREFECT_", "LAUNCH_JOBS_"))]:
+            del os.environ[name]
+        os.environ.update(self._more)
+
+    def __exit__(self, *_: object) -> None:
+        os.environ.clear()
+        os.environ.update(self._before)
+
+
+class _small_disk:
+    """A disk of 64 MB in a folder, where we may mount one; it can be filled."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._mounted = folder, False
+
+    def __enter__(self) -> None:
+        self._folder.mkdir(exist_ok=True)
+        if os.geteuid() == 0 and shutil.which("mount"):
+            command = ["mount", "-t", "tmpfs", "-o", f"size={_STORE_SIZE},mode=700", "tmpfs", str(self._folder)]
+            self._mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+    def __exit__(self, *_: object) -> None:
+        if self._mounted:
+            subprocess.run(["umount", "-l", str(self._folder)], check=True)
+
+
+def is_small_disk(folder: Path) -> bool:
+    """Whether the folder is a disk of its own, which may be filled."""
+    return folder.is_mount()

@@ -1,0 +1,169 @@
+"""The campaign of faults: rounds of runs, each under a fault, and what they violated. `scripts/faults --help`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from random import Random
+
+from fault_bench import Bench, bench
+from fault_checker import Violation, longest_recovery, violations
+from fault_kinds import FAULTS, Fault
+from fault_round import new_round
+
+from launch_jobs.audit import audit
+
+
+@dataclass(frozen=True)
+class Played:
+    """A round, as the table shows it."""
+
+    fault: str
+    what: str
+    runs: int
+    seconds: float
+    recovery: float
+    violations: tuple[Violation, ...]
+    notes: tuple[str, ...]
+
+
+async def play(bench: Bench, fault: Fault, folder: Path, runs: int) -> Played:
+    """Play one round."""
+    begun = time.monotonic()
+    async with new_round(bench, folder, limit=fault.limit) as round:
+        await fault.inject(round, runs)
+        await round.settle()
+        history = await round.history()
+        history.dump(folder / "history.json")
+        found = violations(history, patience=bench.patience)
+        _keep_logs(bench, folder)
+        return Played(
+            fault.number,
+            fault.what,
+            len({asked.key for asked in history.asked}),
+            time.monotonic() - begun,
+            longest_recovery(history),
+            tuple(found),
+            tuple(round.notes),
+        )
+
+
+def _keep_logs(bench: Bench, folder: Path) -> None:
+    for agent in bench.agents:
+        shutil.copy(agent.log, folder / agent.log.name)
+
+
+async def check(bench: Bench) -> tuple[Violation, ...]:
+    """`launch check`: the last step of every campaign."""
+    found = await audit(bench.settings, lambda: bench.store, lambda _: None)
+    damage = [Violation("I7", fault.key, fault.what) for fault in found.faults if fault.kind == "damage"]
+    return tuple(damage)
+
+
+async def campaign(
+    faults: Sequence[Fault], folder: Path, *, seed: int, runs: int, patience: float, say: Callable[[str], None]
+) -> list[Played]:
+    """Play all rounds on one bench, then `launch check`; each round has a number of runs of its own."""
+    played: list[Played] = []
+    async with bench(folder, seed=seed, patience=patience) as made:
+        for number, fault in enumerate(faults):
+            result = await _one(made, fault, folder / "rounds" / f"{number:03}-{fault.number.replace(':', '-')}", runs)
+            played.append(result)
+            say(line(result))
+        begun = time.monotonic()
+        end = Played("check", "launch check", 0, 0.0, 0.0, await check(made), ())
+        played.append(replace(end, seconds=time.monotonic() - begun))
+        say(line(played[-1]))
+    return played
+
+
+async def _one(made: Bench, fault: Fault, folder: Path, runs: int) -> Played:
+    try:
+        return await play(made, fault, folder, runs)
+    except Exception as error:  # noqa: BLE001 - a bench that breaks is told, and the next round goes on
+        broken = Violation("bench", fault.number, f"{type(error).__name__}: {error}")
+        await made.repair()
+        return Played(fault.number, fault.what, 0, 0.0, 0.0, (broken,), ())
+
+
+def line(played: Played) -> str:
+    """A round in words."""
+    found = Counter(violation.invariant for violation in played.violations)
+    verdict = " ".join(f"{name}×{number}" for name, number in sorted(found.items())) or "ok"
+    head = f"{played.fault:<18} {played.what:<40} {played.runs:>4} runs {played.seconds:>6.1f} s"
+    tail = [f"    {violation}" for violation in played.violations[:5]] + [f"    ({note})" for note in played.notes]
+    return "\n".join([f"{head}  recovery {played.recovery:>5.1f} s  {verdict}", *tail])
+
+
+def total(played: list[Played]) -> str:
+    """The last line."""
+    found = Counter(violation.invariant for one in played for violation in one.violations)
+    missed = sum(note.startswith("missed") for one in played for note in one.notes)
+    counted = ", ".join(f"{name}: {number}" for name, number in sorted(found.items())) or "none"
+    return (
+        f"{len(played) - 1} faults, {sum(one.runs for one in played)} runs, {missed} faults missed; "
+        f"longest recovery {max((one.recovery for one in played), default=0):.1f} s; violations: {counted}"
+    )
+
+
+def chosen(arguments: argparse.Namespace) -> list[Fault]:
+    """The rounds to play: those named or the short or the whole set, then by the seed until there are enough runs."""
+    names = [name for name in arguments.faults.split(",") if name]
+    known = {fault.number for fault in FAULTS} | {fault.number.partition(":")[0] for fault in FAULTS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        sys.exit(f"no such fault: {', '.join(unknown)}; see --list")
+    pool = [fault for fault in FAULTS if fault.short] if arguments.short and not names else list(FAULTS)
+    if names:
+        pool = [fault for fault in FAULTS if fault.number in names or fault.number.partition(":")[0] in names]
+    random, rounds = Random(arguments.seed), list(pool)
+    while len(rounds) * arguments.at_once < arguments.runs:
+        rounds.append(random.choice(pool))
+    return rounds
+
+
+def options() -> argparse.ArgumentParser:
+    """What the command takes."""
+    parser = argparse.ArgumentParser("faults", description="Break everything around the agents; look what is lost.")
+    parser.add_argument("--short", action="store_true", help="a choice of faults, for CI")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=int, default=0, help="go on with faults by the seed until so many runs")
+    parser.add_argument("--at-once", type=int, default=4, help="runs a round")
+    parser.add_argument("--faults", default="", help="only these, F06,F10…")
+    parser.add_argument("--patience", type=float, default=1.0, help="factor on all times, for a busy machine")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--list", action="store_true", help="say which faults there are")
+    parser.add_argument("--keep", type=Path, help="folder for histories and agents' logs")
+    return parser
+
+
+def main() -> int:
+    """Play a campaign; 1 if anything was violated."""
+    arguments = options().parse_args()
+    if arguments.list:
+        print("\n".join(f"{fault.number:<18} {fault.what}" for fault in FAULTS))
+        return 0
+    say: Callable[[str], None] = (lambda _: None) if arguments.json else (lambda text: print(text, flush=True))
+    with tempfile.TemporaryDirectory(prefix="lj-faults-") as name:
+        folder = Path(name)
+        rounds = chosen(arguments)
+        played = asyncio.run(
+            campaign(rounds, folder, seed=arguments.seed, runs=arguments.at_once, patience=arguments.patience, say=say)
+        )
+        if arguments.keep:
+            shutil.copytree(folder / "rounds", arguments.keep, dirs_exist_ok=True)
+    print(json.dumps([asdict(one) for one in played]) if arguments.json else total(played))
+    return int(any(one.violations for one in played))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

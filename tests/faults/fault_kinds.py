@@ -1,0 +1,320 @@
+"""The faults, by their numbers in RELIABILITY 3.3: each does its worst to a round, and leaves what it broke mended."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import psutil
+from fault_bench import is_small_disk
+from fault_proxy import Rule
+from fault_round import Round
+
+WAIT_S = 60.0
+OUTAGE_S = 18.0
+"""Three minutes, scaled 1:10."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault.
+
+    Attributes:
+        number: in RELIABILITY 3.3; a crash point has its name behind it.
+        what: in words.
+        inject: does it; submits `runs` runs.
+        limit: of the round's queue.
+        short: whether the short campaign has it.
+    """
+
+    number: str
+    what: str
+    inject: Callable[[Round, int], Awaitable[None]]
+    limit: int | None = None
+    short: bool = False
+
+
+async def _working(round: Round, runs: int, seconds: float) -> None:
+    """An agent has started these runs."""
+    round.agent()
+    await round.submit(runs, seconds=seconds)
+    wanted = runs if round.limit is None else min(runs, round.limit)
+    round.note_missed(await round.bench.until(lambda: len(round.started()) >= wanted, WAIT_S), "not all started")
+
+
+async def nothing(round: Round, runs: int) -> None:
+    """No fault at all: what the bench itself breaks would show."""
+    await _working(round, runs, 0.5)
+
+
+async def crash_at(point: str, round: Round, runs: int) -> None:
+    """The agent dies at a point of its own code."""
+    agent = round.agent(crash=f"{point}:{round.bench.random.randint(1, max(1, runs // 2))}")
+    await round.submit(runs, seconds=0.5)
+    round.note_missed(await round.bench.until(lambda: not agent.lives, WAIT_S), f"{point} was not reached")
+
+
+async def crash_while_adopting(round: Round, runs: int) -> None:
+    """The agent dies, and the next one while it adopts."""
+    await _working(round, runs, 3)
+    round._agents[-1].kill()
+    second = round.agent(crash="adopt.before:2" if runs > 1 else "adopt.before")
+    round.note_missed(await round.bench.until(lambda: not second.lives, WAIT_S), "adopt.before was not reached")
+
+
+async def crash_while_requeueing(round: Round, runs: int) -> None:
+    """The agent dies with a claim, and the next one while it puts the run back."""
+    await crash_at("claim.after", round, runs)
+    second = round.agent(crash="requeue.before")
+    round.note_missed(await round.bench.until(lambda: not second.lives, WAIT_S), "requeue.before was not reached")
+
+
+async def ends_while_away(round: Round, runs: int) -> None:
+    """F06: the agent is killed, and the programs end while nobody looks."""
+    await _working(round, runs, 4)
+    round._agents[-1].kill()
+    round.note_missed(await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S), "not all ended")
+
+
+async def kill_again_and_again(round: Round, runs: int) -> None:
+    """F09: agents are killed one after another."""
+    await round.submit(runs, seconds=2)
+    for _ in range(3):
+        agent = round.agent()
+        await asyncio.sleep(round.bench.random.uniform(1, 5) * round.bench.patience)
+        agent.kill()
+
+
+async def asked_to_leave(round: Round, runs: int) -> None:
+    """F10: SIGTERM while programs run; the next agent finishes them."""
+    await _working(round, runs, 6)
+    await round.leave(round._agents[-1])
+
+
+async def frozen(round: Round, runs: int) -> None:
+    """F11, F12: an agent is stopped for a while, another one of its home comes, and the first one goes on."""
+    await _working(round, runs, 2)
+    first = round._agents[-1]
+    first.signal(signal.SIGSTOP)
+    round.agent()
+    await round.bench.until(lambda: len(round.finished()) >= runs, 10)
+    await asyncio.sleep(5)
+    first.signal(signal.SIGCONT)
+
+
+async def lost_answers(round: Round, runs: int) -> None:
+    """F13: the server does what the agent asks, and the answer is lost: claims, states, labels, at random."""
+    for what in (r"POST .*/set_state", r"PATCH .*/labels", r"POST .*/get_scheduled"):
+        round.bench.proxy.rules.append(Rule(what, "drop", times=round.bench.random.randint(1, 3)))
+    await _working(round, runs, 0.5)
+    await round.bench.until(lambda: len(round.finished()) >= runs, 30)
+
+
+async def lost_submits(round: Round, runs: int) -> None:
+    """F14: the server takes a submit, and its answer is lost; it is repeated with the same key."""
+    round.agent()
+    for _ in range(runs):
+        round.bench.front.rules = [Rule(r"POST /api/flow_runs/$", "drop", times=round.bench.random.randint(1, 8))]
+        await round.submit(1, seconds=0.2)
+
+
+async def api_away(how: str, round: Round, runs: int) -> None:
+    """F17: the API is away while programs end."""
+    await _working(round, runs, 4)
+    round.bench.proxy.go_down("silent" if how == "silent" else "refuse")
+    await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
+    await asyncio.sleep(OUTAGE_S)
+
+
+async def api_overloaded(round: Round, runs: int) -> None:
+    """F20: the API answers 503, 429 and slowly."""
+    random = round.bench.random
+    for status in (503, 429):
+        round.bench.proxy.rules.append(Rule(".", "status", times=random.randint(5, 20), status=status))
+        round.bench.front.rules.append(Rule("flow_runs", "status", times=random.randint(1, 6), status=status))
+    round.bench.proxy.rules.append(Rule(".", "delay", times=40, seconds=0.3))
+    await _working(round, runs, 0.5)
+
+
+async def server_killed(round: Round, runs: int) -> None:
+    """F18: the Prefect server is killed while programs run, and started again."""
+    await _working(round, runs, 3)
+    round.bench.kill_server()
+    await asyncio.sleep(2)
+    await round.bench.repair()
+
+
+async def database_killed(round: Round, runs: int) -> None:
+    """F19: PostgreSQL is killed while programs run, and recovers."""
+    await _working(round, runs, 3)
+    round.bench.kill_database()
+    await asyncio.sleep(2)
+    await round.bench.repair()
+
+
+async def flapping(round: Round, runs: int) -> None:
+    """F23, F27: the link to the API comes and goes, WebSockets are cut."""
+    round.agent()
+    await round.submit(runs, seconds=1)
+    for _ in range(4):
+        round.bench.proxy.go_down()
+        await asyncio.sleep(3)
+        round.bench.proxy.come_back()
+        await asyncio.sleep(2)
+
+
+async def submitters_clock(round: Round, runs: int) -> None:
+    """F28: submitters with slow and fast clocks, one after another; then an agent."""
+    for number in range(runs):
+        await round.submit_by_command(clock=("", "-120s", "", "+300s", "-1d")[number % 5])
+
+
+async def agents_clock(clock: str, round: Round, runs: int) -> None:
+    """F29: an agent whose clock is wrong."""
+    round.agent(clock=clock)
+    await round.submit(runs, seconds=0.5)
+    done = await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
+    if not done:
+        round.notes.append(f"an agent whose clock is {clock} did not run them in {WAIT_S:.0f} s")
+
+
+async def racing_agents(round: Round, runs: int) -> None:
+    """F31: agents of several homes at one queue with a limit of 1."""
+    for number in range(3):
+        home = round.folder / f"home-{number}"
+        home.mkdir()
+        round.agent(home=home if number else None)
+    await round.submit(runs, seconds=0.3)
+    await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
+
+
+async def cancelled(alive: bool, round: Round, runs: int) -> None:
+    """F33: cancels while queued, running, about to end, and over; with and without a living agent."""
+    queued = (await round.submit(1))[0]
+    await round.cancel(queued)
+    await _working(round, runs, 4)
+    if not alive:
+        round._agents[-1].kill()
+    ids = [asked.run for asked in round.asked if asked.run and asked.run != queued]
+    for number, run in enumerate(ids):
+        await asyncio.sleep(0 if number % 2 else round.bench.random.uniform(0, 2))
+        await round.cancel(run)
+
+
+async def cancelled_as_claimed(round: Round, runs: int) -> None:
+    """F33: cancels at moments in which a run may be claimed, resolved or started."""
+    round.agent()
+    for run in await round.submit(runs, seconds=2):
+        await asyncio.sleep(round.bench.random.uniform(0, 1.5))
+        await round.cancel(run)
+
+
+async def stubborn(round: Round, runs: int) -> None:
+    """F34: programs that ignore SIGTERM and detach a child are cancelled."""
+    round.agent()
+    ids = await round.submit(runs, seconds=60, stubborn=True)
+    await round.bench.until(lambda: len(round.started()) >= runs, WAIT_S)
+    for run in ids:
+        await round.cancel(run)
+
+
+async def attempt_killed(round: Round, runs: int) -> None:
+    """F36: a program is killed with its supervisor; nobody can know its exit code."""
+    await _working(round, runs, 6)
+    victim = next(seen for seen in round.seen() if seen.code is None)
+    program = psutil.Process(victim.pid)
+    for process in (program.parents()[0], *program.children(recursive=True), program):
+        process.kill()
+    round.change(victim.run, lost=True)
+
+
+async def disk_full(round: Round, runs: int) -> None:
+    """F41: the disk of the store is full while runs end, and has room again."""
+    store = round.bench.home / "store"
+    if not is_small_disk(store):
+        round.notes.append("missed: no disk of its own could be mounted")
+        return
+    await _working(round, runs, 2)
+    fill = store / "fill"
+    with fill.open("wb") as file:
+        try:
+            while True:
+                file.write(b"\0" * 65536)
+                file.flush()
+        except OSError:
+            pass
+    await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
+    await asyncio.sleep(5)
+    fill.unlink()
+
+
+async def everything_killed(round: Round, runs: int) -> None:
+    """F56: agent, server and database are killed together, and started again; programs go on."""
+    await _working(round, runs, 3)
+    round._agents[-1].kill()
+    round.bench.kill_server()
+    round.bench.kill_database()
+    await asyncio.sleep(1)
+    await round.bench.repair()
+
+
+async def poison(round: Round, runs: int) -> None:
+    """F59: three agents die of one run before anything is started; it is parked, and the queue goes on."""
+    run = (await round.submit(1, seconds=0.2))[0]
+    for _ in range(3):
+        agent = round.agent(crash="place.before")
+        round.note_missed(await round.bench.until(lambda: not agent.lives, WAIT_S), "place.before was not reached")  # noqa: B023 - awaited in the loop
+    round.change(run, parked=True)
+    await round.submit(runs, seconds=0.2)
+
+
+_CRASHES = {
+    "claim.before": "F01",
+    "claim.after": "F02",
+    "place.before": "F03",
+    "place.after": "F03",
+    "start.before": "F04",
+    "start.after": "F05",
+    "exit.after": "F07",
+    "outputs.after": "F07",
+    "outcome.before": "F07",
+    "outcome.after": "F08",
+    "remove.after": "F08",
+}
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("F00", "no fault", nothing, short=True),
+    Fault("F06", "agent killed, programs end meanwhile", ends_while_away, short=True),
+    Fault("F10", "agent asked to leave", asked_to_leave, short=True),
+    Fault("F17", "API refuses while programs end", partial(api_away, "refuse"), short=True),
+    Fault("F17s", "API is silent while programs end", partial(api_away, "silent")),
+    Fault("F28", "submitters' clocks are wrong", submitters_clock, limit=1, short=True),
+    Fault("F31", "agents race for a limit of 1", racing_agents, limit=1, short=True),
+    Fault("F33", "cancels, agent alive", partial(cancelled, True), short=True),
+    Fault("F33d", "cancels, agent dead", partial(cancelled, False), short=True),
+    Fault("F33c", "cancels around the claim", cancelled_as_claimed),
+    *(
+        Fault(f"{number}:{point}", f"agent dies at {point}", partial(crash_at, point), short=number == "F02")
+        for point, number in _CRASHES.items()
+    ),
+    Fault("F09", "agents killed again and again", kill_again_and_again),
+    Fault("F09a", "agent dies while it adopts", crash_while_adopting),
+    Fault("F09r", "agent dies while it puts a run back", crash_while_requeueing),
+    Fault("F11", "agent frozen, another one comes", frozen),
+    Fault("F13", "answers to the agent are lost", lost_answers, short=True),
+    Fault("F14", "answers to submitters are lost", lost_submits, short=True),
+    Fault("F18", "Prefect server killed", server_killed),
+    Fault("F19", "PostgreSQL killed", database_killed),
+    Fault("F20", "API overloaded and slow", api_overloaded),
+    Fault("F27", "link flaps", flapping),
+    Fault("F29+", "agent's clock is 10 min ahead", partial(agents_clock, "+600s")),
+    Fault("F29-", "agent's clock is 10 min behind", partial(agents_clock, "-600s")),
+    Fault("F34", "programs that ignore SIGTERM", stubborn),
+    Fault("F36", "program and supervisor killed", attempt_killed),
+    Fault("F41", "store's disk full", disk_full, short=True),
+    Fault("F56", "everything killed", everything_killed),
+    Fault("F59", "poison run", poison),
+)
