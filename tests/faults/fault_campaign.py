@@ -98,7 +98,7 @@ async def _one(made: Bench, fault: Fault, folder: Path, runs: int) -> Played:
 def line(played: Played) -> str:
     """A round in words."""
     found = Counter(violation.invariant for violation in played.violations)
-    verdict = " ".join(f"{name}×{number}" for name, number in sorted(found.items())) or "ok"
+    verdict = " ".join(f"{name}: {number}" for name, number in sorted(found.items())) or "ok"
     head = f"{played.fault:<18} {played.what:<40} {played.runs:>4} runs {played.seconds:>6.1f} s"
     tail = [f"    {violation}" for violation in played.violations[:5]] + [f"    ({note})" for note in played.notes]
     return "\n".join([f"{head}  recovery {played.recovery:>5.1f} s  {verdict}", *tail])

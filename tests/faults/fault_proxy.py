@@ -94,7 +94,7 @@ class FaultProxy:
             return
         head = await reader.readuntil(b"\r\n\r\n")
         request = " ".join(head.split(b"\r\n", 1)[0].decode(errors="replace").split(" ")[:2])
-        while self.down == "silent":
+        while self.down == "silent":  # noqa: ASYNC110 - an outage has no event; it is cut when it ends
             await asyncio.sleep(0.2)
         rule = next((rule for rule in self.rules if rule.takes(request)), None)
         self._count(rule.action if rule else "passed")
