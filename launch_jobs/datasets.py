@@ -12,8 +12,10 @@ from launch_jobs.capture.dataset_archive import unpack_dataset
 from launch_jobs.capture.datasets import check_names
 from launch_jobs.errors import BadInput, StoreError
 from launch_jobs.job import Dataset, Frozen, JobVersion, TreeEntry, tree_digest
+from launch_jobs.locks import locked
 from launch_jobs.names import Digest
 from launch_jobs.run import OutputFile, OutputsUrl
+from launch_jobs.store.content import os_failure
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.store.left import find_left
 from launch_jobs.store.sealed import is_whole, seal
@@ -121,19 +123,25 @@ def fetch_datasets(
 def cache_dataset(store: JobStore, dataset: CarriedDataset, cache: Path, is_cancelled: IsCancelled) -> None:
     """Have a dataset in the agent's cache, unchanged since it was checked; it is fetched once.
 
+    Of runs that start together, one fetches it: another's copy must never take the place of one that is mounted.
+
     Raises:
         as `fetch_datasets`.
     """
     folder = cached_folder(cache, dataset.digest)
-    if is_whole(folder):
-        return
     cache.mkdir(parents=True, exist_ok=True, mode=0o755)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetching-") as name:
-        new = Path(name) / "files"
-        new.mkdir()
-        _fetch_carried(store, dataset, new, is_cancelled)
-        if not is_cancelled():
-            seal(new, folder)
+    with locked(cache_lock(folder)):
+        if is_whole(folder):
+            return
+        new = folder.with_name(f"{folder.name}.new")  # of one name, so that what a killed agent left goes, too
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            (new / "files").mkdir(parents=True)
+            _fetch_carried(store, dataset, new / "files", is_cancelled)
+            if not is_cancelled():
+                seal(new / "files", folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def dataset_cache(home: Path) -> Path:
@@ -144,6 +152,11 @@ def dataset_cache(home: Path) -> Path:
 def cached_folder(cache: Path, digest: Digest) -> Path:
     """Where a dataset lies in the cache: by its content alone."""
     return cache / digest.removeprefix("sha256:")
+
+
+def cache_lock(folder: Path) -> Path:
+    """The file that whoever makes or removes a folder of the cache locks; the same for a half fetched one."""
+    return folder.with_name(f"{folder.name.removesuffix('.new')}.lock")
 
 
 def _find(store: JobStore, name: str, url: OutputsUrl, own: Dataset | None) -> FoundDataset:
@@ -188,17 +201,23 @@ def _fetch_carried(store: JobStore, dataset: CarriedDataset, into: Path, is_canc
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".blob-") as folder:
         blob = Path(folder) / "blob"
         store.get_blob(dataset.blob, blob)
-        if dataset.url.startswith("s3://"):
-            from launch_jobs.store.s3_datasets import fetch_objects
-
-            found = fetch_objects(dataset.name, dataset.url, blob, into, is_cancelled)
-        else:
+        try:
             found = _unpack(dataset, blob, into, is_cancelled)
-    if found is not None:
-        _check(dataset.name, found, dataset.digest)
+        except OSError as error:
+            raise os_failure(f"cannot write dataset {dataset.name!r}", error) from error
+    if found is None:
+        return
+    _check(dataset.name, found, dataset.digest)
+    if dataset.file is not None and (not (file := into / dataset.file).is_file() or file.is_symlink()):
+        # A link would be followed when it is put in its place, to whatever this host has there.
+        raise StoreError(f"dataset {dataset.name!r} is not the file {dataset.file!r}", do="Capture the job again")
 
 
 def _unpack(dataset: CarriedDataset, blob: Path, into: Path, is_cancelled: IsCancelled) -> Digest | None:
+    if dataset.url.startswith("s3://"):
+        from launch_jobs.store.s3_datasets import fetch_objects
+
+        return fetch_objects(dataset.name, dataset.url, blob, into, is_cancelled)
     try:
         return unpack_dataset(blob, into, is_cancelled)
     except (tarfile.TarError, ValueError) as error:

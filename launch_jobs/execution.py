@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
-from launch_jobs import crashpoints
+from pydantic import SecretBytes
+
+from launch_jobs import crashpoints, run_secrets
 from launch_jobs.context import Labels, LaunchContext
 from launch_jobs.datasets import AnyDataset, CarriedDataset, cache_dataset, dataset_cache, fetch_datasets
 from launch_jobs.errors import LaunchError, NotFound, Unavailable
@@ -28,8 +30,10 @@ from launch_jobs.preparation import (
     staging_folder,
     unless_cancelled,
 )
+from launch_jobs.redaction import Redactor
 from launch_jobs.results import gather_outputs
 from launch_jobs.run import Outcome, Outputs, Place, Reason, Retry, RetryPolicy, RunState, next_attempt
+from launch_jobs.settings import LaunchSettings
 from launch_jobs.spool import Spool
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.targets import AttemptStatus, RunSpec, Target
@@ -65,9 +69,14 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     place = await _reach(lambda: context.target.place(attempt_name(context.run, context.attempt)))
     spec = render(context, resolved, prepared, place)
     await _record_place(context, resolved.version, place)
-    status = await _ensure(context, resolved, spec, place)
+    spec, hide = await _with_secrets(context, spec, place)
+    try:
+        status = await _ensure(context, resolved, spec, place)
+    except LaunchError:
+        await _forget_secrets(context, spec)
+        raise
     crashpoints.reach("start.after")
-    spool = Spool(context.settings.home / "logs" / "runs" / f"{spec.name}.log")
+    spool = Spool(log_file(context, spec.name), hide=hide)
     limit = resolved.overrides.timeout_s or resolved.configuration.timeout
     async with Telling(LiveLog(spool.path, context.run, output)) as live:
         stopped = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
@@ -82,6 +91,46 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     spool.remove()
     crashpoints.reach("remove.after")
     return outcome
+
+
+def log_file(context: LaunchContext, attempt: str) -> Path:
+    """Where an attempt's output is on its way home."""
+    return log_path(context.settings, attempt)
+
+
+def log_path(settings: LaunchSettings, attempt: str) -> Path:
+    """The same, of any attempt on this host; the file is made as soon as its container or process is there."""
+    return settings.home / "logs" / "runs" / f"{attempt}.log"
+
+
+async def _with_secrets(context: LaunchContext, spec: RunSpec, place: Place) -> tuple[RunSpec, Redactor | None]:
+    """The spec with the values of its secrets, and what hides them in the output.
+
+    Whoever adopts an attempt hides what it was given. Where nobody knows that any more, all of the output is hidden.
+
+    Raises:
+        Refused, BadInput, Unavailable: a secret cannot be had, and nothing was started.
+    """
+    if not spec.secrets:
+        return spec, None
+    file = log_file(context, spec.name).with_suffix(".secrets")
+    values = await asyncio.to_thread(run_secrets.kept, file)
+    if values is None:
+        try:
+            given = await run_secrets.fetched(context.agent, context.queue, spec.secrets)
+        except LaunchError:
+            there = await _reach(lambda: context.target.status(place))
+            if there is None or there.state == "created":
+                raise
+            return spec, Redactor(None)
+        await _stored(run_secrets.keep, file, given)
+        values = {one.name: one.value.get_secret_value() for one in given}
+    filled = [one.model_copy(update={"value": SecretBytes(values[one.name])}) for one in spec.secrets]
+    return spec.model_copy(update={"secrets": tuple(filled)}), Redactor(values.values())
+
+
+async def _forget_secrets(context: LaunchContext, spec: RunSpec) -> None:
+    await asyncio.to_thread(log_file(context, spec.name).with_suffix(".secrets").unlink, missing_ok=True)
 
 
 async def _written(context: LaunchContext, outcome: Outcome, spool: Spool) -> Outcome:
@@ -295,6 +344,7 @@ async def clean(context: LaunchContext, place: Place, spec: RunSpec) -> None:
     await _reach(lambda: context.target.remove(place))
     if spec.source:
         await asyncio.to_thread(shutil.rmtree, spec.source, ignore_errors=True)
+    await _forget_secrets(context, spec)
 
 
 def lost_outcome(run: str, attempt: int, place: str) -> Outcome:

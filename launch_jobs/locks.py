@@ -1,9 +1,23 @@
-"""Whether somebody holds a file's lock, asked without taking it from anyone."""
+"""Locks of files, which free themselves when their holder dies: held for a while, or asked for without taking them."""
 
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def locked(file: Path, *, wait: bool = True) -> Generator[None]:
+    """Hold a file's exclusive lock, against other threads too; the file stays.
+
+    Raises:
+        BlockingIOError: somebody else holds it, and we do not wait.
+    """
+    with file.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
 
 
 def is_locked(file: Path) -> bool:

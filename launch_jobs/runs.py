@@ -48,7 +48,9 @@ OUTPUT_LOGGER = "output"
 GAP_LOGGER = "output-left-out"
 """The same for what stands for lines that were left out there."""
 
-CLAIM = re.compile(r"Claimed by agent (?P<agent>.+?)(?: \[(?P<identity>[^\]]*)\])?")
+CLAIM = re.compile(
+    r"Claimed by agent (?P<agent>.+?)(?: \[(?P<identity>[^\]]*)\](?:, (?P<used>\d+) of (?P<limit>\d+) at once)?)?"
+)
 """The message of the Pending state with which an agent claims a run (`workers/worker.py`)."""
 
 _LEFT_OUT = re.compile(r"… ([0-9,]+) lines left out")

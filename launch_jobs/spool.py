@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from launch_jobs.redaction import Redactor
 from launch_jobs.targets import LogChunk
 
 LIMIT = 1 << 30
@@ -12,17 +13,19 @@ LIMIT = 1 << 30
 
 
 class Spool:
-    """Keeps an attempt's output in one file, byte for byte, up to a limit.
+    """Keeps an attempt's output in one file, byte for byte but for secrets, up to a limit.
 
     The cursor beside the file names the last chunk that was written. After a crash the file is cut back to it, so that
     reading on from its offset neither loses nor doubles a byte.
     """
 
-    def __init__(self, path: Path, limit: int = LIMIT) -> None:
+    def __init__(self, path: Path, limit: int = LIMIT, *, hide: Redactor | None = None) -> None:
         self.path = path
         self._cursor_path = path.with_suffix(".cursor")
         self._limit = limit
         self._left_out = 0
+        self._hide = hide
+        self._held = b""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.offset = self._recover()
         self._file = path.open("ab")
@@ -36,19 +39,28 @@ class Spool:
         with self.path.open("r+b") as file:
             file.truncate(int(cursor["length"]))
         self._left_out = int(cursor.get("left_out", 0))
+        self._held = bytes.fromhex(cursor.get("held", ""))
         return str(cursor["offset"])
 
     def write(self, chunk: LogChunk) -> None:
         """Append a chunk and move the cursor. What is over the limit is only counted."""
-        room = max(0, self._limit - self._file.tell())
-        self._file.write(chunk.data[:room])
-        self._file.flush()
-        self._left_out += max(0, len(chunk.data) - room)
+        data = chunk.data
+        if self._hide:
+            data, self._held = self._hide.feed(self._held + data)
+        self._append(data)
         self.offset = chunk.offset
         cursor = {"offset": chunk.offset, "length": self._file.tell(), "left_out": self._left_out}
+        if self._held:
+            cursor["held"] = self._held.hex()
         temporary = self._cursor_path.with_suffix(".new")
         temporary.write_text(json.dumps(cursor))
         temporary.replace(self._cursor_path)
+
+    def _append(self, data: bytes) -> None:
+        room = max(0, self._limit - self._file.tell())
+        self._file.write(data[:room])
+        self._file.flush()
+        self._left_out += max(0, len(data) - room)
 
     def release(self) -> None:
         """Close the file in the middle; another spool of the same path goes on."""
@@ -56,6 +68,8 @@ class Spool:
 
     def close(self) -> None:
         """The output is whole, or says how much of it is not there."""
+        if self._hide:
+            self._append(self._hide.end(self._held))
         if self._left_out:
             note = f"\n… {self._left_out:,} bytes left out: this log is over its limit of {self._limit:,} bytes\n"
             self._file.write(note.encode())

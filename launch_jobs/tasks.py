@@ -22,6 +22,7 @@ from launch_jobs.errors import LaunchError
 from launch_jobs.graph import stand_in
 from launch_jobs.job import JobVersion, Overrides
 from launch_jobs.keywords import Keywords, submission_of
+from launch_jobs.metrics import BUILD_SECONDS
 from launch_jobs.output_log import RunOutput
 from launch_jobs.preparation import Prepared, Resolved
 from launch_jobs.registration import register
@@ -69,8 +70,9 @@ async def build_image(resolved: Resolved) -> Prepared:
     """Build the job's image (Docker) or environment (process), or find it built."""
     context = _context()
     try:
-        async with told_building(resolved, container=context.kind == "docker") as say:
-            return await preparation.prepare(context, resolved, say)
+        with BUILD_SECONDS.labels(context.kind).time():
+            async with told_building(resolved, container=context.kind == "docker") as say:
+                return await preparation.prepare(context, resolved, say)
     except preparation.NotStartedInTime as why:
         await execution.never_started(context, resolved, why)
 

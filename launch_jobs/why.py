@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from statistics import quantiles
 from typing import TYPE_CHECKING
 
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterNextScheduledStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    WorkPoolFilter,
-    WorkPoolFilterName,
-    WorkQueueFilter,
-    WorkQueueFilterName,
-)
-from prefect.client.schemas.objects import StateType, WorkerStatus
+from prefect.client.schemas.objects import StateType
 from pydantic import Field
 
 from launch_jobs.client import connect
 from launch_jobs.job import Frozen
+from launch_jobs.line import WHOLE, Line, read_line
 from launch_jobs.run import RunInfo, RunState
 from launch_jobs.runs import CLAIM, describe, find_run
 
@@ -32,8 +25,10 @@ if TYPE_CHECKING:
 
     from launch_jobs.store.jobs import JobStore
 
-WHOLE = "the queue"
-_ACTIVE = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+_WAITING = "Waiting: "
+"""How an agent's own words begin in the state of a run that it gave back (`workers/worker.py`)."""
+
+_ENOUGH = 5
 _SOON = timedelta(seconds=5)
 """A run submitted for now is scheduled within this of its creation; both moments are the server's clock's."""
 
@@ -47,11 +42,16 @@ class Cause(StrEnum):
     PAUSED = "queue-paused"
     NO_AGENT = "no-agent"
     LIMIT = "queue-limit"
+    AGENT_LIMIT = "agent-limit"
+    TOLD = "told-by-agent"
     POSITION = "position"
     CLAIMED = "claimed"
     RUNNING = "running"
     CANCELLING = "cancelling"
     OVER = "over"
+
+
+_MOVING = frozenset({Cause.LIMIT, Cause.AGENT_LIMIT, Cause.POSITION})
 
 
 class Why(Frozen):
@@ -67,28 +67,10 @@ class Why(Frozen):
     since: str | None = Field(description="ISO 8601: since when the run is in its state.")
     position: int | None = Field(default=None, description="In the queue, from 1.")
     waiting: int | None = Field(default=None, description="Runs that wait in the queue, this one included.")
+    starts_in_s: tuple[float, float] | None = Field(
+        default=None, description="Seconds in which it may start, judged by how long earlier runs of its queue took."
+    )
     exit_code: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The queue a run waits in, as the server tells it.
-
-    Attributes:
-        paused: what of it is paused (`the queue`, `its priority low`); empty: nothing.
-        limit: most runs at once.
-        active: runs at once now.
-        agents: names of those online.
-        position: of the run among those that wait, from 1.
-        waiting: how many wait.
-    """
-
-    paused: str = ""
-    limit: int | None = None
-    active: int = 0
-    agents: tuple[str, ...] = ()
-    position: int = 1
-    waiting: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +99,40 @@ def decide(facts: Facts) -> Why:
     run, line = facts.run, facts.line
     cause, what, do = _judge(facts)
     queued = line is not None and run.state is RunState.SCHEDULED
+    starts = start_range(line) if line and cause in _MOVING else None
     return Why(
         id=run.id,
         name=run.name,
         state=run.state,
         queue=run.queue,
         cause=cause,
-        what=what,
+        what=f"{what}; it may start in {_span(starts)}" if starts else what,
         do=do,
         since=facts.since.astimezone(UTC).isoformat() if facts.since else None,
         position=line.position if line and queued else None,
         waiting=line.waiting if line and queued else None,
+        starts_in_s=starts,
         exit_code=run.exit_code,
     )
+
+
+def start_range(line: Line) -> tuple[float, float] | None:
+    """From when to when a run may start, in seconds: it waits for as many ends as its place in line says. Pure.
+
+    None where fewer than five earlier runs tell how long one takes.
+    """
+    if len(line.took) < _ENOUGH:
+        return None
+    quarter, _, three_quarters = quantiles(line.took, n=4, method="inclusive")
+    at_once = max(1, line.active)
+    # Of the runs that are active now, nobody knows how much longer: nothing at best.
+    return (line.position - 1) // at_once * quarter, math.ceil(line.position / at_once) * three_quarters
+
+
+def _span(seconds: tuple[float, float]) -> str:
+    low, high = (round(one / 60) if seconds[1] >= 120 else round(one) for one in seconds)
+    unit = "min" if seconds[1] >= 120 else "s"
+    return f"{low} to {high} {unit}" if low < high else f"about {max(high, 1)} {unit}"
 
 
 def _judge(facts: Facts) -> tuple[Cause, str, str]:
@@ -169,19 +172,27 @@ def _judge_waiting(facts: Facts) -> tuple[Cause, str, str]:
             return Cause.RETRY, f"Waiting for its next attempt at {_clock(facts.due)}{why}", ""
         if facts.due > (facts.created or facts.now) + _SOON:
             return Cause.LATER, f"Scheduled for {_clock(facts.due)}", ""
-    cause, held, do = _judge_line(queue, line)
+    cause, held, do = _judge_line(queue, line, facts)
     return cause, f"Position {line.position} of {line.waiting} in {queue}: {held}", do
 
 
-def _judge_line(queue: str, line: Line) -> tuple[Cause, str, str]:
+def _judge_line(queue: str, line: Line, facts: Facts) -> tuple[Cause, str, str]:
     """What holds up a run that may start."""
     if line.paused:
         do = f"launch queue resume {queue}" if line.paused == WHOLE else "Resume it in the Prefect UI"
         return Cause.PAUSED, f"{line.paused} is paused", do
     if not line.agents:
-        return Cause.NO_AGENT, "no agent is online", f"launch agent -q {queue}"
+        seen = f"; {line.seen[0]} was last seen at {_clock(line.seen[1])}" if line.seen else ""
+        return Cause.NO_AGENT, f"no agent is online{seen}", f"launch agent -q {queue}"
     if line.limit is not None and line.active >= line.limit:
-        return Cause.LIMIT, f"the queue's limit is reached ({line.active} of {line.limit} runs)", ""
+        whose = f"the limit of {line.narrow}" if line.narrow else "the queue's limit"
+        return Cause.LIMIT, f"{whose} is reached ({line.active} of {line.limit} runs)", ""
+    if line.full is not None:
+        agent, most = line.full
+        return Cause.AGENT_LIMIT, f"agent {agent} is at its limit ({most} of {most} runs)", ""
+    told = (facts.run.reason or "").removeprefix(_WAITING)
+    if told and told != facts.run.reason:
+        return Cause.TOLD, told, ""
     held = "runs before it go first" if line.position > 1 else "the next free agent takes it"
     return Cause.POSITION, held, ""
 
@@ -212,49 +223,6 @@ async def explain_run(client: PrefectClient, run: FlowRun, store: JobStore, *, b
             since=run.state.timestamp if run.state else None,
             created=run.created,
             due=run.next_scheduled_start_time,
-            line=None if final or (brief and not waits) else await _line(client, run),
+            line=None if final or (brief and not waits) else await read_line(client, run, brief=brief),
         )
-    )
-
-
-async def _line(client: PrefectClient, run: FlowRun) -> Line | None:
-    """The queue around a run that is not over."""
-    name = run.work_pool_name
-    if name is None:
-        return None
-    workers, pool = await asyncio.gather(client.read_workers_for_work_pool(name), client.read_work_pool(name))
-    agents = tuple(sorted(worker.name for worker in workers if worker.status is WorkerStatus.ONLINE))
-    if run.state_type is not StateType.SCHEDULED:
-        return Line(agents=agents)
-    queues = await client.read_work_queues(work_pool_name=name)
-    own = next((queue for queue in queues if queue.name == run.work_queue_name), None)
-    ahead = [queue.name for queue in queues if own and (queue.priority or 0) < (own.priority or 0)]
-    before, beside, waiting, active = await asyncio.gather(
-        _count(client, name, among=ahead),
-        _count(client, name, among=[own.name] if own else [], until=run.next_scheduled_start_time),
-        _count(client, name),
-        _count(client, name, types=_ACTIVE),
-    )
-    paused = WHOLE if pool.is_paused else f"its priority {own.name}" if own and own.is_paused else ""
-    return Line(paused, pool.concurrency_limit, active, agents, max(1, before + beside), max(1, waiting))
-
-
-async def _count(
-    client: PrefectClient,
-    pool: str,
-    *,
-    types: tuple[StateType, ...] = (StateType.SCHEDULED,),
-    among: list[str] | None = None,
-    until: datetime | None = None,
-) -> int:
-    """How many runs of a queue are in these states, of these priorities (None: of all), due until then."""
-    if among == []:
-        return 0
-    due = FlowRunFilterNextScheduledStartTime(before_=until) if until else None  # pyright: ignore[reportArgumentType] - Prefect's DateTime is a datetime at run time
-    return await client.count_flow_runs(
-        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
-        work_queue_filter=WorkQueueFilter(name=WorkQueueFilterName(any_=among)) if among else None,
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))), next_scheduled_start_time=due
-        ),
     )

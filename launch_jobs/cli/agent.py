@@ -16,6 +16,8 @@ from launch_jobs.cli.session import server_session, wait
 class _Given(TypedDict):
     max_jobs: int | None
     allow_process: bool
+    health_port: int | None
+    log_json: bool
 
 
 @click.command("agent")
@@ -26,6 +28,12 @@ class _Given(TypedDict):
     type=click.Path(path_type=Path),
     help="The agent's own file: what this host grants; default: agent.toml in LAUNCH_JOBS_HOME.",
 )
+@click.option(
+    "--health-port",
+    type=click.IntRange(0, 65535),
+    help="Answer /healthz and /metrics (Prometheus) on this port of 127.0.0.1; 0 takes a free one.",
+)
+@click.option("--log-json", is_flag=True, help="Log JSON lines on stderr; also by LAUNCH_JOBS_LOG_FORMAT=json.")
 @click.option("--drain", is_flag=True, help="End when nothing is left to do.")
 @click.option("--allow-process", is_flag=True, help="Serve process queues of a server that is not on loopback.")
 @json_option
@@ -39,10 +47,15 @@ def agent_command(
     if given["allow_process"]:
         os.environ["LAUNCH_JOBS_ALLOW_PROCESS"] = "1"
     server_session(quiet=False)
-    from launch_jobs.workers.agent import run_agent
+    from launch_jobs.workers.agent import AgentOptions, run_agent
+    from launch_jobs.workers.json_logs import is_asked_for, log_json_lines
 
+    if given["log_json"] or is_asked_for():
+        log_json_lines()
     served = list(dict.fromkeys(queues))
-    wait(run_agent(served, max_jobs=given["max_jobs"], drain=drain, config=config, say=progress))
+    options: AgentOptions = {"max_jobs": given["max_jobs"], "health_port": given["health_port"]}
+    options |= {"drain": drain, "config": config}
+    wait(run_agent(served, say=progress, **options))
     if as_json:
         emit({"queues": list(queues), "drained": drain})
     elif sys.stderr.isatty():

@@ -24,6 +24,7 @@ from launch_jobs.cli.watch import follow, print_results
 from launch_jobs.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
+    from launch_jobs.job import JsonObject
     from launch_jobs.run import RunInfo
     from launch_jobs.submission import Submission
 
@@ -40,6 +41,7 @@ class _Given(TypedDict):
     timeout: float | None
     retries: int
     datasets: tuple[tuple[str, str], ...]
+    secrets: tuple[str, ...]
     key: str | None
     secret_files: tuple[str, ...]
 
@@ -76,6 +78,13 @@ class _Given(TypedDict):
     multiple=True,
     type=assignment,
     help="What another run left, for the program to find by $LAUNCH_DATASET_NAME; repeatable.",
+)
+@click.option(
+    "--secret",
+    "secrets",
+    metavar="NAME[=VARIABLE]",
+    multiple=True,
+    help="A secret that the agent's operator binds for this queue: the file $LAUNCH_SECRETS_DIR/NAME; repeatable.",
 )
 @secret_files_option
 @click.option("--key", help="Idempotency key: submitting again with it gives the same run.")
@@ -148,7 +157,7 @@ def _submission(job: str, given: _Given) -> Submission:
                 datasets=dict(given["datasets"]),
             ),
             parameter_texts=dict(given["parameters"]),
-            variables={name: plain_value(text) for name, text in given["variables"]},
+            variables=_variables(given),
             priority=given["priority"],
             name=given["name"],
             key=given["key"],
@@ -156,6 +165,12 @@ def _submission(job: str, given: _Given) -> Submission:
     except ValidationError as error:
         first = error.errors()[0]
         raise BadInput(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def _variables(given: _Given) -> JsonObject:
+    """Job variables as typed; secrets are one of them."""
+    variables: JsonObject = {name: plain_value(text) for name, text in given["variables"]}
+    return {**variables, "secrets": [*given["secrets"]]} if given["secrets"] else variables
 
 
 def _print_request(session: Session, submission: Submission, as_json: bool) -> None:

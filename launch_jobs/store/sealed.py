@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 
 def seal(new: Path, folder: Path) -> None:
-    """Give a checked folder its lasting name and its seal; of several who do so, the first one's stays.
+    """Give a checked folder its lasting name and its seal, readable for anybody; the caller holds a lock.
 
     The inode change times are in the seal, which no program sets, but whoever may set the clock.
     """
     if folder.exists():
         folder.rename(new.with_name("broken"))  # its temporary parent takes it along
-    for path in _walk(str(new)):
+    for path in (str(new), *_walk(str(new), folders=True)):
         if not os.path.islink(path):  # noqa: PTH114 # many
-            os.chmod(path, os.stat(path).st_mode & 0o777 & ~0o222 | 0o444)  # noqa: PTH101, PTH116 # many
+            mode = os.stat(path).st_mode  # noqa: PTH116 # many
+            os.chmod(path, 0o755 if stat.S_ISDIR(mode) else mode & 0o111 | 0o444)  # noqa: PTH101 # many
     new.rename(folder)
     text = _stamps(folder)
     file = seal_of(folder)
@@ -49,8 +51,8 @@ def _stamps(folder: Path) -> str:
     return stamps.hexdigest()
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Everything below a folder, sorted; links are not followed."""
+def _walk(folder: str, *, folders: bool = False) -> Iterator[str]:
+    """Files and links below a folder, sorted within each, and on demand the folders; links are not followed."""
     waiting = [folder]
     while waiting:
         with os.scandir(waiting.pop()) as found:
@@ -58,5 +60,5 @@ def _walk(folder: str) -> Iterator[str]:
         for path, is_folder in entries:
             if is_folder:
                 waiting.append(path)
-            else:
+            if folders or not is_folder:
                 yield path

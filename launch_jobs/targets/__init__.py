@@ -12,6 +12,7 @@ from pydantic import Field
 from launch_jobs.config_files.rendering import ChangedFile
 from launch_jobs.job import Frozen
 from launch_jobs.run import Place
+from launch_jobs.targets.secret_files import GivenSecret
 
 
 class RunSpec(Frozen):
@@ -47,6 +48,10 @@ class RunSpec(Frozen):
     )
     host_mounts: tuple[str, ...] = Field(
         default=(), description="Docker only. The operator's mounts, as `SOURCE:TARGET` or `SOURCE:TARGET:rw`."
+    )
+    secrets: tuple[GivenSecret, ...] = Field(
+        default=(),
+        description="Files that only the program may read; whoever adopts a started attempt needs no values.",
     )
     files: tuple[ChangedFile, ...] = Field(
         default=(),

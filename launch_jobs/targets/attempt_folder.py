@@ -29,7 +29,9 @@ class Contents(Order):
     output_dir: str
 
 
-def create(folder: Path, contents: Contents, datasets: Mapping[str, str], root: Path) -> AttemptStatus:
+def create(
+    folder: Path, contents: Contents, datasets: Mapping[str, str], root: Path, *, private: Mapping[str, bytes]
+) -> AttemptStatus:
     """Make the folder, complete, under its deterministic name; whoever comes second adopts it.
 
     Args:
@@ -37,6 +39,7 @@ def create(folder: Path, contents: Contents, datasets: Mapping[str, str], root: 
         contents: of `spec.json`.
         datasets: as in `RunSpec`; they are put inside the folder, or into the checkout of the source.
         root: that checkout.
+        private: path in the folder → content of a file that only this user may read.
 
     Raises:
         Refused: the folder belongs to another run or attempt.
@@ -44,7 +47,7 @@ def create(folder: Path, contents: Contents, datasets: Mapping[str, str], root: 
     """
     try:
         if not folder.exists():
-            _publish(folder, json.dumps(contents), datasets, root)
+            _publish(folder, json.dumps(contents), datasets, root, private)
         if _contents(folder)["labels"] != contents["labels"]:
             raise Refused(f"{folder} belongs to another run or attempt", do="Remove it if you know that it is done")
         Path(contents["output_dir"]).mkdir(parents=True, exist_ok=True)
@@ -53,7 +56,7 @@ def create(folder: Path, contents: Contents, datasets: Mapping[str, str], root: 
     return status(folder) or AttemptStatus("created")
 
 
-def _publish(folder: Path, text: str, datasets: Mapping[str, str], root: Path) -> None:
+def _publish(folder: Path, text: str, datasets: Mapping[str, str], root: Path, private: Mapping[str, bytes]) -> None:
     """Renaming onto a folder that is not empty fails: of several agents one wins, and no half folder is ever seen."""
     new = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     new.mkdir(parents=True, mode=0o700)
@@ -64,12 +67,20 @@ def _publish(folder: Path, text: str, datasets: Mapping[str, str], root: Path) -
             else:
                 _make_parents(Path(path), root)
                 _put_beside(Path(source), Path(path))
+        for name, content in private.items():
+            _put_private(new / name, content)
         replace(new / "spec.json", text)
         new.rename(folder)
     except OSError:
         shutil.rmtree(new, onerror=_make_removable)
         if not (folder / "spec.json").exists():
             raise
+
+
+def _put_private(file: Path, content: bytes) -> None:
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+        opened.write(content)
 
 
 def _put_read_only(source: Path, into: Path) -> None:

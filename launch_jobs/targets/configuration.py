@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from launch_jobs.job import Frozen
 from launch_jobs.targets.quantity import QUANTITY, parse_quantity
+from launch_jobs.targets.secret_files import USE
 
 Quantity = Annotated[str, StringConstraints(pattern=QUANTITY)]
 """A size in bytes as Kubernetes writes it, e.g. `2Gi`."""
@@ -24,6 +25,8 @@ Memory = Annotated[Quantity, AfterValidator(_enough_memory)]
 
 Mount = Annotated[str, StringConstraints(pattern=r"^/[^:\x00\n]*:/[^:\x00\n]+(:rw)?$", max_length=4096)]
 """A folder of the host in a container: SOURCE:TARGET, or SOURCE:TARGET:rw."""
+
+SecretUse = Annotated[str, StringConstraints(pattern=USE, max_length=256)]
 
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -46,6 +49,13 @@ class ProcessConfiguration(Frozen):
         title="Environment variables",
         description="Set for the program. Names that begin with LAUNCH_ or PREFECT_ are refused.",
         json_schema_extra={"additionalProperties": False},
+    )
+    secrets: tuple[SecretUse, ...] = Field(
+        default=(),
+        max_length=32,
+        title="Secrets",
+        description="Names of secrets that the agent's operator binds for this queue: each is a file in "
+        "$LAUNCH_SECRETS_DIR, with NAME=VARIABLE an environment variable, too.",
     )
     timeout: float | None = Field(
         default=None,

@@ -19,6 +19,7 @@ from launch_jobs.targets.grants import HostGrants, check_body, with_real_sources
 from launch_jobs.targets.outputs import OutputFolder, keep_archive
 from launch_jobs.targets.placing import placed_files
 from launch_jobs.targets.render import LABEL_PREFIX, container_body
+from launch_jobs.targets.secret_files import archive, only_file, user_number
 
 _SHELL_CODES = frozenset({126, 127})
 _READ_ONLY_FILE, _READ_ONLY_FOLDER = 0o444, 0o555
@@ -50,6 +51,7 @@ class ContainerState(BaseModel):
 class _Config(BaseModel):
     labels: dict[str, str] | None = Field(alias="Labels")
     directory: str = Field(default="", alias="WorkingDir")
+    user: str = Field(default="", alias="User")
 
 
 class Container(BaseModel):
@@ -118,6 +120,7 @@ class Containers:
                 Other failures of the start are in the container's status.
         """
         files = self._files(spec) if spec.files else b""
+        files += self._secrets(spec) if spec.secrets else b""
         if spec.datasets or spec.mounts or files or not self._has_empty_outputs(spec):
             with errors():
                 self._engine.put_archive(spec.name, "/", _archive(spec, files))
@@ -149,6 +152,20 @@ class Containers:
         except BadInput:
             self.remove(spec.name)
             raise
+
+    def _secrets(self, spec: RunSpec) -> bytes:
+        """The run's secrets, as members of an archive: files that belong to the container's user."""
+        container = self.inspect(spec.name)
+        if container is None or status_of(container.state).state != "created":
+            return b""  # another agent was faster
+        user = container.config.user
+        number = user_number(user, b"")
+        if number is None:
+            with suppress(NotFound), errors():
+                stream, _ = self._engine.get_archive(spec.name, "/etc/passwd")
+                number = user_number(user, only_file(b"".join(_stepwise(stream))))
+        # Of a user that the container does not know, the engine itself will say so.
+        return archive(spec.secrets, number or 0)
 
     def inspect(self, name: str) -> Container | None:
         """What the engine tells of a container; None if there is none.

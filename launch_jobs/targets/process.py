@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from launch_jobs import crashpoints
@@ -15,6 +16,7 @@ from launch_jobs.errors import BadInput, Unavailable
 from launch_jobs.run import Place
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec, attempt_folder, supervisor
 from launch_jobs.targets.outputs import OutputFolder, keep_tree
+from launch_jobs.targets.secret_files import SECRETS
 
 _INHERITED = frozenset(
     {
@@ -60,7 +62,9 @@ class ProcessTarget:
         """
         folder = self.folder(spec.name)
         root = Path(spec.root or folder)
-        status = await asyncio.to_thread(attempt_folder.create, folder, _contents(spec), spec.datasets, root)
+        private = {f"{SECRETS}/{one.name}": one.value.get_secret_value() for one in spec.secrets}
+        make = partial(attempt_folder.create, private=private)
+        status = await asyncio.to_thread(make, folder, _contents(spec), spec.datasets, root)
         if status.state == "created":
             crashpoints.reach("start.before")
             await _start_supervisor(folder)
@@ -172,6 +176,7 @@ def _contents(spec: RunSpec) -> attempt_folder.Contents:
         "directory": spec.directory or spec.source or "",
         "labels": spec.labels,
         "output_dir": spec.output_dir,
+        "secrets": {one.variable: f"{SECRETS}/{one.name}" for one in spec.secrets if one.variable},
         "files": [
             {"path": str(Path(spec.root or "/") / file.path), "before": file.before, "after": file.after}
             for file in spec.files

@@ -14,6 +14,7 @@ from launch_jobs.names import attempt_name, canonical_json
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
 from launch_jobs.targets.env import check_env, check_exec
+from launch_jobs.targets.secret_files import CONTAINER_SECRETS, SECRETS, SECRETS_VARIABLE, GivenSecret, exporting
 
 LABEL_PREFIX = "org.launch-jobs."
 CONTAINER_OUTPUT_DIR = "/launch/outputs"
@@ -92,7 +93,7 @@ def render_docker(attempt: Attempt, configuration: DockerConfiguration) -> RunSp
         BadInput: command, variables or paths that no program can get.
         Refused: a reserved environment variable.
     """
-    places = _Places(CONTAINER_OUTPUT_DIR, CONTAINER_DATASET_DIR, anywhere=True)
+    places = _Places(CONTAINER_OUTPUT_DIR, CONTAINER_DATASET_DIR, CONTAINER_SECRETS, anywhere=True)
     return RunSpec(
         name=attempt.name,
         image=attempt.image,
@@ -106,6 +107,7 @@ def render_docker(attempt: Attempt, configuration: DockerConfiguration) -> RunSp
         datasets=_placed(attempt, places),
         mounts=_placed(attempt, places, mounted=True),
         host_mounts=configuration.mounts or (),
+        secrets=_secrets(attempt, configuration),
         files=attempt.files,
         cpus=configuration.cpus,
         memory_bytes=configuration.memory_bytes,
@@ -131,7 +133,7 @@ def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder
     """
     if not attempt.command or attempt.root is None:
         raise BadInput("a process queue runs a command in a source tree, not a ready image", do="Use a docker queue")
-    places = _Places(str(PurePosixPath(folder) / "outputs"), str(PurePosixPath(folder) / "datasets"))
+    places = _Places(f"{folder}/outputs", f"{folder}/datasets", f"{folder}/{SECRETS}")
     return RunSpec(
         name=attempt.name,
         image=attempt.image,
@@ -144,6 +146,7 @@ def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder
         collect=_inside(attempt.collect),
         root=attempt.root,
         datasets=_placed(attempt, places),
+        secrets=_secrets(attempt, configuration),
         files=attempt.files,
         stop_grace_s=configuration.stop_grace_seconds,
         output_limit_bytes=configuration.output_limit_bytes,
@@ -174,7 +177,7 @@ def container_body(spec: RunSpec) -> JsonObject:
         "HostConfig": _host_config(spec.network or "bridge") | limits,
     }
     if spec.command:
-        body |= {"Entrypoint": list(spec.command), "Cmd": []}
+        body |= {"Entrypoint": list(exporting(spec.command, spec.secrets)), "Cmd": []}
     if spec.directory is not None:
         body["WorkingDir"] = spec.directory
     if spec.user is not None:
@@ -220,6 +223,7 @@ class _Places:
 
     outputs: str
     datasets: str
+    secrets: str
     anywhere: bool = False
     """Whether a dataset can be at any absolute path: it is the program's own file system."""
 
@@ -246,8 +250,10 @@ def _env(attempt: Attempt, configuration: ProcessConfiguration, places: _Places,
     """The queue's variables, over them the submitter's, over them ours (whose names the others cannot have)."""
     theirs = {**configuration.env, **attempt.env}
     check_env(theirs, gpus=gpus)
+    ours = {SECRETS_VARIABLE: places.secrets} if configuration.secrets else {}
     env = {
         **theirs,
+        **ours,
         "LAUNCH_RUN_ID": attempt.run_id,
         "LAUNCH_ATTEMPT": str(attempt.number),
         "LAUNCH_JOB": attempt.job,
@@ -262,6 +268,18 @@ def _env(attempt: Attempt, configuration: ProcessConfiguration, places: _Places,
     if attempt.command and not attempt.command[0]:
         raise BadInput("the command is empty", do="Name a program")
     return env
+
+
+def _secrets(attempt: Attempt, configuration: ProcessConfiguration) -> tuple[GivenSecret, ...]:
+    """What a run names, without values; the variables are judged as any others."""
+    secrets = tuple(GivenSecret.of(use) for use in configuration.secrets)
+    variables = {one.variable: "" for one in secrets if one.variable}
+    check_env(variables, gpus=1)
+    if variables and not attempt.command:
+        raise BadInput(
+            "An image's own command cannot get a secret as a variable", do="Name its command, or let it read the file"
+        )
+    return secrets
 
 
 def _inside(paths: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -1,9 +1,9 @@
 """Owns one program on a process queue and survives the agent. Standard library only; run as a script.
 
-`python -I -S supervisor.py FOLDER` reads FOLDER/spec.json (`argv`, `env`, `directory`, `files`), detaches, and returns
-when the program runs or can never run. It leaves in FOLDER: `started` (whoever makes it is the only one to start
-the program), `lock` (held while the supervisor lives), `status.json` and `log`. A file `stop` in it, holding the grace
-in seconds, asks for the end.
+`python -I -S supervisor.py FOLDER` reads FOLDER/spec.json (`argv`, `env`, `directory`, `files`, `secrets`), detaches,
+and returns when the program runs or can never run. It leaves in FOLDER: `started` (whoever makes it is the only one
+to start the program), `lock` (held while the supervisor lives), `status.json` and `log`. A file `stop` in it, holding
+the grace in seconds, asks for the end.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Order(TypedDict):
     env: dict[str, str]
     directory: str
     files: NotRequired[list[File]]
+    secrets: NotRequired[dict[str, str]]
 
 
 class Report(TypedDict, total=False):
@@ -88,9 +89,10 @@ def _supervise(folder: Path, tell: Callable[[], None]) -> None:
     order = cast("Order", json.loads((folder / "spec.json").read_text()))
     report: Report = {"state": "running", "started": _now()}
     try:
-        program = _start(order, folder / "log")
+        program = _start(_complete(order, folder), folder / "log")
     except (OSError, ValueError) as error:
         code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        _forget(folder)
         _write(folder, report | {"state": "exited", "exit_code": code, "error": str(error), "ended": _now()})
         return
     report |= {"pid": program.pid, "ticks": start_ticks(program.pid) or 0}
@@ -98,7 +100,20 @@ def _supervise(folder: Path, tell: Callable[[], None]) -> None:
     tell()
     code = _wait(program.pid, folder / "stop")
     _bury()
+    _forget(folder)
     _write(folder, report | {"state": "exited", "exit_code": code, "ended": _now()})
+
+
+def _complete(order: Order, folder: Path) -> Order:
+    """The order with the variables whose values are in files beside it."""
+    given = {name: (folder / file).read_text().rstrip("\n") for name, file in order.get("secrets", {}).items()}
+    return cast("Order", {**order, "env": {**order["env"], **given}})
+
+
+def _forget(folder: Path) -> None:
+    """Secrets are there as long as the program is."""
+    for file in (folder / "secrets").glob("*"):
+        file.unlink(missing_ok=True)
 
 
 def _start(order: Order, log: Path) -> subprocess.Popen[bytes]:

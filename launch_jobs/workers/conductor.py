@@ -31,7 +31,7 @@ from launch_jobs.configured import configured_store
 from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
 from launch_jobs.docker_access import DockerAccess, docker_access
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
-from launch_jobs.execution import end_cancelled, lost_outcome
+from launch_jobs.execution import end_cancelled, log_path, lost_outcome
 from launch_jobs.job import JsonObject
 from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import Place
@@ -175,8 +175,11 @@ class Conductor:
             self._flows[entrypoint] = flow
         return self._flows[entrypoint]
 
-    async def find(self, run: FlowRun) -> tuple[Found, bool]:
+    async def find(self, run: FlowRun, claimed_here: bool) -> tuple[Found, bool]:
         """What is at the place of a run's last attempt, and whether that attempt's outcome is in the store.
+
+        An agent of this home opens an attempt's log when the attempt is there. So of one that it claimed, and that is
+        neither there nor has a log, it died before it made anything: its place was only written down.
 
         Raises:
             StoreError, Unavailable: the store does not answer.
@@ -187,7 +190,10 @@ class Conductor:
         store = await asyncio.to_thread(configured_store, self._settings)
         attempt = int(str(run.labels["launch.attempt"]))
         is_ended = await asyncio.to_thread(store.outcome, str(run.id), attempt) is not None
-        return await self._found(Place.parse(str(where))), is_ended
+        place = Place.parse(str(where))
+        found = await self._found(place)
+        is_made = not claimed_here or log_path(self._settings, place.name.rpartition("/")[2]).exists()
+        return (found if is_made or found is not Found.ABSENT else Found.UNPLACED), is_ended
 
     async def _found(self, place: Place) -> Found:
         try:

@@ -27,7 +27,7 @@ class Owner(StrEnum):
 class Found(StrEnum):
     """What is at the place that the run's last attempt recorded."""
 
-    UNPLACED = "unplaced"  # no attempt was recorded, so nothing was ever started
+    UNPLACED = "unplaced"  # no attempt was recorded, or its agent died before it made it: nothing was ever started
     ABSENT = "absent"
     CREATED = "created"
     RUNNING = "running"

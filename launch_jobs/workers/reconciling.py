@@ -118,16 +118,16 @@ class Reconciler:
             self._claims[run.id] = run.state_id, claim
         if claim is None or owner is not Owner.DEAD:
             return False
-        case = await self._case(run, owner)
-        action = decide(case)
         is_foreign = claim.identity != self._worker.ownership.identity
+        case = await self._case(run, owner, claimed_here=not is_foreign)
+        action = decide(case)
         if action in {Action.ADOPT, Action.LOSE, Action.REQUEUE} and is_foreign and not await self._wins(run, claim):
             return False
         return await self._do(action, run, case)
 
-    async def _case(self, run: FlowRun, owner: Owner) -> Case:
+    async def _case(self, run: FlowRun, owner: Owner, *, claimed_here: bool) -> Case:
         conductor = self._worker.conductor
-        found, is_ended = await asyncio.wrap_future(self._worker.thread.submit(conductor.find(run)))
+        found, is_ended = await asyncio.wrap_future(self._worker.thread.submit(conductor.find(run, claimed_here)))
         state = RunState((run.state_type or StateType.SCHEDULED).value.lower())
         return Case(state, owner, found, is_ended, deaths=self._deaths(run, found))
 

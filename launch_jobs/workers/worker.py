@@ -25,7 +25,7 @@ from prefect.exceptions import PrefectException
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from typing_extensions import override
 
-from launch_jobs import crashpoints
+from launch_jobs import crashpoints, metrics
 from launch_jobs.agent_file import AgentFile, agent_file_path, load_agent_file
 from launch_jobs.configured import agent_settings
 from launch_jobs.context import TargetKind
@@ -36,9 +36,10 @@ from launch_jobs.settings import load_settings
 from launch_jobs.targets.configuration import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
-from launch_jobs.workers.admission import FRESH_S, Admission, limits_of
+from launch_jobs.workers.admission import FRESH_S, Admission, due, limits_of
 from launch_jobs.workers.conductor import Conductor
 from launch_jobs.workers.flow_thread import FlowThread
+from launch_jobs.workers.health import Health
 from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.reconciling import Reconciler
 from launch_jobs.workers.serving import catch_signals, serve
@@ -66,12 +67,14 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         agent_file: AgentFile | None = None,
         slots: Slots | None = None,
         thread: FlowThread | None = None,
+        health: Health | None = None,
         **kwargs: Any,  # as above
     ) -> None:
         super().__init__(*args, **kwargs)
         self.settings = load_settings()
         self.slots = slots or Slots(internals.run_limit(self))
         self.thread = thread or FlowThread()
+        self.health = health or Health()
         self.ownership = Ownership(self.settings.home)
         self.agent_file = agent_file or load_agent_file(agent_file_path(self.settings.home))
         self.conductor = Conductor(self.kind, self.pool, self.settings, self.agent_file)
@@ -166,7 +169,9 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
                     {"before_": datetime.now(UTC)}
                 ),
             )
-            if not await self.client.count_flow_runs(flow_run_filter=due, work_pool_filter=self._own_pool):
+            waiting = await self.client.count_flow_runs(flow_run_filter=due, work_pool_filter=self._own_pool)
+            metrics.QUEUED.labels(self.pool).set(waiting)
+            if not waiting:
                 return False
         self._polled = time.monotonic()
         return True
@@ -180,11 +185,14 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         if time.monotonic() < self._blind_until:
             return 0
         try:
-            return await self.claim(at_most)
+            claimed = await self.claim(at_most)
         except Unavailable as error:
             self._blind_until = time.monotonic() + _BLIND_SECONDS
+            self.health.ill(self.pool, "target", str(error))
             self._logger.warning("%s; claiming nothing meanwhile", error)
             return 0
+        self.health.well(self.pool, "target")
+        return claimed
 
     async def _claim(self, run: FlowRun, asked: float) -> bool:
         """Claim a run that the poll told of, and start it if it is to start: see `Admission`."""
@@ -201,6 +209,9 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             if not is_kept:
                 self.ownership.release(str(run.id))
         if is_kept:
+            moment = due(run)
+            if moment is not None:
+                metrics.CLAIM_SECONDS.labels(self.pool).observe(max(0, (datetime.now(UTC) - moment).total_seconds()))
             self.work_on(run, adopted=False)
         return is_kept
 
@@ -228,7 +239,9 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     @property
     def claim_message(self) -> str:
         """What the state says with which this agent claims a run; `runs.CLAIM` reads it."""
-        return f"{_CLAIMED} {self.name} [{self.ownership.identity}]"
+        most = self.slots.limit
+        slots = f", {min(self.slots.used + 1, most)} of {most} at once" if most is not None else ""
+        return f"{_CLAIMED} {self.name} [{self.ownership.identity}]{slots}"
 
     def work_on(self, run: FlowRun, *, adopted: bool) -> None:
         """Have a run that we own conducted through its flow."""
@@ -239,6 +252,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     def hand_over(self, run: FlowRun, cancelled: asyncio.Event, work: Coroutine[object, object, None]) -> None:
         """Have an owned run worked on in the flow thread."""
         self.slots.take()
+        metrics.RUNNING.set(self.slots.used)
         self.active[run.id] = cancelled
         loop = asyncio.get_running_loop()
         self.thread.submit(work).add_done_callback(lambda _: loop.call_soon_threadsafe(self._finished, run.id))
@@ -246,6 +260,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     def _finished(self, run: UUID) -> None:
         del self.active[run]
         self.slots.give()
+        metrics.RUNNING.set(self.slots.used)
         self.ownership.release(str(run))
 
     async def _runs_in(self, *types: StateType) -> list[FlowRun]:
@@ -269,12 +284,14 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
 
     async def repeat(self, work: Callable[[], Awaitable[object]], seconds: float) -> None:
         """Do `work` again and again; while the server does not answer, ever more slowly up to 15 s."""
-        pause = seconds
+        pause, name = seconds, getattr(work, "__name__", "work").replace("_", " ")
         while True:
             try:
                 await work()
                 pause = seconds
+                self.health.well(self.pool, name)
             except (httpx.HTTPError, PrefectException, LaunchError) as error:
+                self.health.ill(self.pool, name, str(error) or type(error).__name__)
                 pause = min(_LONGEST_PAUSE, max(1.0, pause * 2))
                 self._reconciler.forget_absences()
                 self._logger.warning("%s; trying again in %.0f s", error or type(error).__name__, pause)

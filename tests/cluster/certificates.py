@@ -76,6 +76,8 @@ def make_certificates(folder: Path) -> None:
         (folder / f"{name}.kubeconfig").write_text(_kubeconfig(folder, name))
     accounts = ec.generate_private_key(ec.SECP256R1())
     (folder / "accounts.key").write_bytes(_pem(accounts))
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    (folder / "accounts.pub").write_bytes(accounts.public_key().public_bytes(serialization.Encoding.PEM, kind))
 
 
 def _make_authority(folder: Path) -> _Authority:

@@ -108,7 +108,7 @@ def _api_server() -> Arguments:
         f"--kubelet-client-key={_KEYS}/api-to-kubelet.key",
         "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-        f"--service-account-key-file={_KEYS}/accounts.key",
+        f"--service-account-key-file={_KEYS}/accounts.pub",
         f"--service-account-signing-key-file={_KEYS}/accounts.key",
     ]
 
@@ -154,7 +154,6 @@ def _kubelet_configuration(node: Node) -> dict[str, object]:
         "registryPullQPS": 0,
         "eventRecordQPS": 0,
         "serializeImagePulls": False,
-        "logging": {"verbosity": 1},
     }
 
 

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from fault_history import PROGRAM
 from fault_proxy import FaultProxy, proxy_to
@@ -64,7 +65,8 @@ class Bench:
         proxy: what agents take for the API.
         front: what submitters take for it.
         patience: factor on all times, for a machine that is busy with others' work.
-        job: the witness program.
+        job: the witness program, as a job.
+        program: its file.
     """
 
     home: Path
@@ -74,6 +76,7 @@ class Bench:
     proxy: FaultProxy
     front: FaultProxy
     job: JobVersion
+    program: Path
     patience: float = 1.0
     random: Random = field(default_factory=lambda: Random(0))
     agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
@@ -90,7 +93,15 @@ class Bench:
             **more,
         }
 
-    def agent(self, queue: str, *, crash: str = "", clock: str = "", home: Path | None = None) -> AgentProcess:
+    def agent(
+        self,
+        queue: str,
+        *,
+        crash: str = "",
+        clock: str = "",
+        home: Path | None = None,
+        command: tuple[str, ...] = (),
+    ) -> AgentProcess:
         """Start an agent behind the proxy.
 
         Args:
@@ -98,6 +109,7 @@ class Bench:
             crash: the point at which it dies, `name[:nth]`.
             clock: how wrong its clock is, as faketime writes it.
             home: another than the bench's.
+            command: another program of this Python; for the control.
         """
         number = len(self.agents)
         log = self.home / "logs" / f"fault-agent-{number}.log"
@@ -108,7 +120,7 @@ class Bench:
             more |= {"LAUNCH_JOBS_HOME": str(home), "LAUNCH_JOBS_STORE": (self.home / "store").as_uri()}
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "launch_jobs", "agent", "-q", queue],
+                [sys.executable, *(command or ("-m", "launch_jobs", "agent", "-q", queue))],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -165,10 +177,24 @@ async def bench(folder: Path, *, seed: int = 0, patience: float = 1.0) -> AsyncG
             store = open_store((home / "store").as_uri())
             address = f"127.0.0.1:{connection.port}"
             proxy, front = [await stack.enter_async_context(proxy_to(address)) for _ in range(2)]
-            known = {PREFECT_API_URL: connection.api_url, PREFECT_API_AUTH_STRING: connection.auth_string}
+            known: dict[Any, str] = {
+                PREFECT_API_URL: connection.api_url,
+                PREFECT_API_AUTH_STRING: connection.auth_string,
+            }
             stack.enter_context(temporary_settings(known))
             job = await asyncio.to_thread(_witness, folder, store)
-            made = Bench(home, settings, connection, store, proxy, front, job, patience, Random(seed))
+            made = Bench(
+                home,
+                settings,
+                connection,
+                store,
+                proxy,
+                front,
+                job,
+                folder / "code" / "witness.sh",
+                patience,
+                Random(seed),
+            )
             stack.callback(made.stop_agents)
             yield made
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -17,10 +18,28 @@ from random import Random
 
 from fault_bench import Bench, bench
 from fault_checker import Violation, longest_recovery, violations
+from fault_control import NAMES, stock_round
 from fault_kinds import FAULTS, Fault
 from fault_round import new_round
 
 from launch_jobs.audit import audit
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a campaign is played.
+
+    Attributes:
+        seed: of all choices.
+        at_once: runs a round.
+        patience: factor on all times.
+        stock: with stock workers, as control.
+    """
+
+    seed: int = 0
+    at_once: int = 4
+    patience: float = 1.0
+    stock: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,10 +55,10 @@ class Played:
     notes: tuple[str, ...]
 
 
-async def play(bench: Bench, fault: Fault, folder: Path, runs: int) -> Played:
-    """Play one round."""
+async def play(bench: Bench, fault: Fault, folder: Path, runs: int, *, stock: bool = False) -> Played:
+    """Play one round; with stock workers in place of our agents, as control."""
     begun = time.monotonic()
-    async with new_round(bench, folder, limit=fault.limit) as round:
+    async with (stock_round if stock else new_round)(bench, folder, limit=fault.limit) as round:
         await fault.inject(round, runs)
         await round.settle()
         history = await round.history()
@@ -69,14 +88,13 @@ async def check(bench: Bench) -> tuple[Violation, ...]:
     return tuple(damage)
 
 
-async def campaign(
-    faults: Sequence[Fault], folder: Path, *, seed: int, runs: int, patience: float, say: Callable[[str], None]
-) -> list[Played]:
+async def campaign(faults: Sequence[Fault], folder: Path, options: Options, say: Callable[[str], None]) -> list[Played]:
     """Play all rounds on one bench, then `launch check`; each round has a number of runs of its own."""
     played: list[Played] = []
-    async with bench(folder, seed=seed, patience=patience) as made:
+    async with bench(folder, seed=options.seed, patience=options.patience) as made:
         for number, fault in enumerate(faults):
-            result = await _one(made, fault, folder / "rounds" / f"{number:03}-{fault.number.replace(':', '-')}", runs)
+            name = f"{number:03}-{fault.number.replace(':', '-')}"
+            result = await _one(made, fault, folder / "rounds" / name, options)
             played.append(result)
             say(line(result))
         begun = time.monotonic()
@@ -86,9 +104,9 @@ async def campaign(
     return played
 
 
-async def _one(made: Bench, fault: Fault, folder: Path, runs: int) -> Played:
+async def _one(made: Bench, fault: Fault, folder: Path, options: Options) -> Played:
     try:
-        return await play(made, fault, folder, runs)
+        return await play(made, fault, folder, options.at_once, stock=options.stock)
     except Exception as error:  # noqa: BLE001 - a bench that breaks is told, and the next round goes on
         broken = Violation("bench", fault.number, f"{type(error).__name__}: {error}")
         await made.repair()
@@ -123,6 +141,8 @@ def chosen(arguments: argparse.Namespace) -> list[Fault]:
     if unknown:
         sys.exit(f"no such fault: {', '.join(unknown)}; see --list")
     pool = [fault for fault in FAULTS if fault.short] if arguments.short and not names else list(FAULTS)
+    if arguments.stock and not names:
+        pool = [fault for fault in FAULTS if fault.number in NAMES]
     if names:
         pool = [fault for fault in FAULTS if fault.number in names or fault.number.partition(":")[0] in names]
     random, rounds = Random(arguments.seed), list(pool)
@@ -140,6 +160,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--at-once", type=int, default=4, help="runs a round")
     parser.add_argument("--faults", default="", help="only these, F06,F10…")
     parser.add_argument("--patience", type=float, default=1.0, help="factor on all times, for a busy machine")
+    parser.add_argument("--stock", action="store_true", help="the control: stock process workers in place of agents")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--list", action="store_true", help="say which faults there are")
     parser.add_argument("--keep", type=Path, help="folder for histories and agents' logs")
@@ -152,12 +173,19 @@ def main() -> int:
     if arguments.list:
         print("\n".join(f"{fault.number:<18} {fault.what}" for fault in FAULTS))
         return 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # so that all is taken down
     say: Callable[[str], None] = (lambda _: None) if arguments.json else (lambda text: print(text, flush=True))
     with tempfile.TemporaryDirectory(prefix="lj-faults-") as name:
         folder = Path(name)
         rounds = chosen(arguments)
         played = asyncio.run(
-            campaign(rounds, folder, seed=arguments.seed, runs=arguments.at_once, patience=arguments.patience, say=say)
+            campaign(
+                rounds,
+                folder,
+                Options(arguments.seed, arguments.at_once, arguments.patience, arguments.stock),
+                say,
+            )
         )
         if arguments.keep:
             shutil.copytree(folder / "rounds", arguments.keep, dirs_exist_ok=True)

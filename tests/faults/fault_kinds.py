@@ -60,7 +60,7 @@ async def crash_at(point: str, round: Round, runs: int) -> None:
 async def crash_while_adopting(round: Round, runs: int) -> None:
     """The agent dies, and the next one while it adopts."""
     await _working(round, runs, 3)
-    round._agents[-1].kill()
+    round.agents[-1].kill()
     second = round.agent(crash="adopt.before:2" if runs > 1 else "adopt.before")
     round.note_missed(await round.bench.until(lambda: not second.lives, WAIT_S), "adopt.before was not reached")
 
@@ -75,7 +75,7 @@ async def crash_while_requeueing(round: Round, runs: int) -> None:
 async def ends_while_away(round: Round, runs: int) -> None:
     """F06: the agent is killed, and the programs end while nobody looks."""
     await _working(round, runs, 4)
-    round._agents[-1].kill()
+    round.agents[-1].kill()
     round.note_missed(await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S), "not all ended")
 
 
@@ -91,13 +91,13 @@ async def kill_again_and_again(round: Round, runs: int) -> None:
 async def asked_to_leave(round: Round, runs: int) -> None:
     """F10: SIGTERM while programs run; the next agent finishes them."""
     await _working(round, runs, 6)
-    await round.leave(round._agents[-1])
+    await round.leave(round.agents[-1])
 
 
 async def frozen(round: Round, runs: int) -> None:
     """F11, F12: an agent is stopped for a while, another one of its home comes, and the first one goes on."""
     await _working(round, runs, 2)
-    first = round._agents[-1]
+    first = round.agents[-1]
     first.signal(signal.SIGSTOP)
     round.agent()
     await round.bench.until(lambda: len(round.finished()) >= runs, 10)
@@ -197,7 +197,7 @@ async def cancelled(alive: bool, round: Round, runs: int) -> None:
     await round.cancel(queued)
     await _working(round, runs, 4)
     if not alive:
-        round._agents[-1].kill()
+        round.agents[-1].kill()
     ids = [asked.run for asked in round.asked if asked.run and asked.run != queued]
     for number, run in enumerate(ids):
         await asyncio.sleep(0 if number % 2 else round.bench.random.uniform(0, 2))
@@ -254,7 +254,7 @@ async def disk_full(round: Round, runs: int) -> None:
 async def everything_killed(round: Round, runs: int) -> None:
     """F56: agent, server and database are killed together, and started again; programs go on."""
     await _working(round, runs, 3)
-    round._agents[-1].kill()
+    round.agents[-1].kill()
     round.bench.kill_server()
     round.bench.kill_database()
     await asyncio.sleep(1)

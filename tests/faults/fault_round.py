@@ -14,25 +14,28 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psutil
 from fault_bench import AgentProcess, Bench
 from fault_checker import RECOVERY_S
 from fault_history import Asked, History, Record, Seen, read_witness
+from prefect import State
 from prefect.client.schemas.filters import (
     LogFilter,
     LogFilterFlowRunId,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, Log
 from prefect.client.schemas.sorting import LogSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from launch_jobs.client import connect
 from launch_jobs.errors import LaunchError, Refused, Unavailable
 from launch_jobs.job import Overrides
+from launch_jobs.names import attempt_of
 from launch_jobs.queue import create_queue, delete_queue
 from launch_jobs.runs import CLAIM, OUTPUT_LOGGER, cancel_run
 from launch_jobs.submission import Submission, submit
@@ -54,7 +57,7 @@ class Round:
     notes: list[str] = field(default_factory=list[str])
     cleared: float = 0.0
     ended: dict[str, float] = field(default_factory=dict[str, float])
-    _agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
+    agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
 
     @property
     def witness(self) -> Path:
@@ -76,8 +79,8 @@ class Round:
 
     def agent(self, *, crash: str = "", clock: str = "", home: Path | None = None) -> AgentProcess:
         """Start an agent of this round's queue."""
-        self._agents.append(self.bench.agent(self.queue, crash=crash, clock=clock, home=home))
-        return self._agents[-1]
+        self.agents.append(self.bench.agent(self.queue, crash=crash, clock=clock, home=home))
+        return self.agents[-1]
 
     async def submit(
         self, number: int = 1, *, seconds: float = 1.0, code: int | None = None, stubborn: bool = False
@@ -148,7 +151,7 @@ class Round:
         """The faults are over: let an agent be there, and wait until all is over, or time is."""
         self.bench.proxy.come_back()
         self.bench.front.come_back()
-        if not any(agent.lives for agent in self._agents):
+        if not any(agent.lives for agent in self.agents):
             self.agent()
         self.cleared = time.monotonic()
         deadline = self.cleared + 1.5 * RECOVERY_S * self.bench.patience
@@ -173,7 +176,7 @@ class Round:
 
     async def history(self) -> History:
         """All that is known of the round; its agents are ended first, by SIGTERM, which flushes what they hold."""
-        for agent in self._agents:
+        for agent in self.agents:
             await self.leave(agent)
         runs = await self._runs()
         records = tuple([await self._record(run) for run in runs])
@@ -197,8 +200,7 @@ class Round:
         self.exits.append(time.monotonic() - begun)
 
     async def _record(self, run: FlowRun) -> Record:
-        async with connect() as client:
-            states = sorted(await client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+        states = await states_of(run.id)
         number = int(str(run.labels.get("launch.attempt", 0)))
         found = [(n, self.bench.store.outcome(str(run.id), n)) for n in range(1, number + 1)]
         return Record(
@@ -208,10 +210,22 @@ class Round:
             claims=tuple(state.timestamp.timestamp() for state in states if CLAIM.fullmatch(state.message or "")),
             outcomes=tuple((n, outcome.state.value) for n, outcome in found if outcome),
             log=self._stored_log(str(run.id), number),
-            shown=await _shown(run.id),
+            shown=await self.shown(run.id),
             ended=self.ended.get(str(run.id)),
             reason=(run.state.message if run.state else None) or "",
         )
+
+    async def shown(self, run: UUID) -> tuple[str, ...]:
+        """The output as Prefect shows it; what has the time of another line was sent twice, and is read once."""
+        found: dict[float, str] = {}
+        for entry in await logs_of(run):
+            if entry.name.endswith(f".{OUTPUT_LOGGER}"):
+                found.setdefault(entry.timestamp.timestamp(), entry.message)
+        return tuple(found.values())
+
+    async def printed(self, run: UUID) -> list[str]:
+        """All that Prefect logged of a run."""
+        return [entry.message for entry in await logs_of(run)]
 
     def _stored_log(self, run: str, attempt: int) -> tuple[str, ...] | None:
         with tempfile.TemporaryDirectory() as folder:
@@ -222,9 +236,8 @@ class Round:
 
     def _left(self, over: set[str]) -> list[str]:
         """Folders and processes of runs that are over. A process says by its environment whose it is."""
-        folders = [
-            path.name for path in (self.bench.home / "runs").glob("lj-*") if any(run in path.name for run in over)
-        ]
+        attempts = {path.name: attempt_of(path.name) for path in (self.bench.home / "runs").glob("lj-*")}
+        folders = [name for name, attempt in attempts.items() if attempt and attempt[0] in over]
         marks = {f"LAUNCH_RUN_ID={run}".encode() for run in over}
         return folders + [f"pid {pid}" for pid in psutil.pids() if marks & _environment_of(pid)]
 
@@ -236,31 +249,29 @@ def _environment_of(pid: int) -> set[bytes]:
         return set()
 
 
-async def _shown(run: UUID) -> tuple[str, ...]:
-    """The output as Prefect shows it; what has the time of another line was sent twice, and is read once."""
-    found: dict[float, str] = {}
+async def states_of(run: UUID) -> list[State[Any]]:  # Prefect's untyped states
+    """A run's states, oldest first."""
     async with connect() as client:
-        offset = 0
+        return sorted(await client.read_flow_run_states(run), key=lambda state: state.timestamp)
+
+
+async def logs_of(run: UUID) -> list[Log]:
+    """All that Prefect logged of a run, in order."""
+    found: list[Log] = []
+    async with connect() as client:
+        mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
         while True:
-            page = await client.read_logs(
-                log_filter=LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run])),
-                limit=_PAGE,
-                offset=offset,
-                sort=LogSort.TIMESTAMP_ASC,
-            )
-            for entry in page:
-                if entry.name.endswith(f".{OUTPUT_LOGGER}"):
-                    found.setdefault(entry.timestamp.timestamp(), entry.message)
-            offset += len(page)
+            page = await client.read_logs(log_filter=mine, limit=_PAGE, offset=len(found), sort=LogSort.TIMESTAMP_ASC)
+            found += page
             if len(page) < _PAGE:
-                return tuple(found.values())
+                return found
 
 
 @asynccontextmanager
 async def new_round(bench: Bench, folder: Path, *, limit: int | None = None) -> AsyncGenerator[Round]:
     """A round on a queue of its own, which is gone after it, with all its agents."""
     queue = f"process-{uuid.uuid4().hex[:6]}"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True)  # noqa: ASYNC240 - once, and local
     await create_queue(queue, "process", limit=limit)
     made = Round(bench, queue, folder, limit)
     try:

@@ -1,4 +1,4 @@
-"""Floods and odd bytes of real programs: the run ends well, its whole log is kept, the live log says what is not there."""
+"""Floods and odd bytes of real programs: the run ends well, its log is kept whole, the live log says what is left out."""
 
 from __future__ import annotations
 

@@ -75,6 +75,21 @@ async def test_a_reached_limit_and_a_running_run(road: Road, tmp_path: Path) -> 
     assert "Exited with code 4" in str(over["what"])
 
 
+async def test_an_agent_at_its_limit(road: Road, tmp_path: Path) -> None:
+    """The only agent works on as many runs as it may; it is named, with its limit."""
+    queue = await road.queue("process")
+    job = road.job(WAIT)
+    road.agent("-q", queue, "--max-jobs", "1")
+    running = await road.submit(job, queue, args=(str(tmp_path / "gate"),))
+    await road.until(running, lambda info: info.state is RunState.RUNNING)
+    waiting = await road.submit(job, queue, args=(str(tmp_path / "gate"),))
+    why = await _why(road, waiting)
+    assert why.cause is Cause.AGENT_LIMIT, why.what
+    assert "is at its limit (1 of 1 runs)" in why.what
+    open_gate(tmp_path / "gate")
+    await road.end(waiting)
+
+
 async def test_a_run_scheduled_for_later_and_a_cancelled_one(road: Road) -> None:
     """Its time is told; once cancelled, that is."""
     queue = await road.queue("process")

@@ -43,7 +43,7 @@ def test_what_we_render_is_granted_everywhere() -> None:
         check_body(container_body(render_docker(ATTEMPT, configuration)), NOTHING)
 
 
-HOSTILE: list[tuple[str, JsonValue, JsonObject | None]] = [
+HOSTILE: list[tuple[str, Any, Any]] = [
     # HostConfig key, value, and the grant that allows it (None: nothing does)
     ("Privileged", True, {"privileged": True}),
     ("Binds", ["/:/host"], {"mounts": ["/"]}),
@@ -57,7 +57,7 @@ HOSTILE: list[tuple[str, JsonValue, JsonObject | None]] = [
     ("Mounts", [_bind("/data/a", read_only=True)], {"read_only_mounts": ["/data"]}),
     ("Mounts", [_bind("/data/../etc")], None),
     ("Mounts", [_bind("/run/docker.sock")], {"mounts": ["/run"]}),
-    ("Mounts", [_bind("/data") | {"BindOptions": {"Propagation": "rshared"}}], None),
+    ("Mounts", [{**_bind("/data"), "BindOptions": {"Propagation": "rshared"}}], None),
     ("Mounts", [{"Type": "volume", "Source": "v", "Target": "/x"}], None),
     ("Mounts", [{"Type": "volume", "Target": "/x", "VolumeOptions": {"DriverConfig": {"Name": "local"}}}], None),
     ("Mounts", [{"Type": "npipe", "Source": "/x", "Target": "/x"}], None),
@@ -148,7 +148,17 @@ def test_hostile_top_level(key: str, value: JsonValue) -> None:
 
 OPTIONS = (
     *("privileged", "volumes", "binds", "pid_mode", "network_mode", "cap_add", "cap_drop", "devices", "security_opt"),
-    *("userns_mode", "uts_mode", "ipc_mode", "cgroup_parent", "cgroupns", "runtime", "env-file", "--env-file", "sysctls"),
+    *(
+        "userns_mode",
+        "uts_mode",
+        "ipc_mode",
+        "cgroup_parent",
+        "cgroupns",
+        "runtime",
+        "env-file",
+        "--env-file",
+        "sysctls",
+    ),
     *("device_requests", "device_cgroup_rules", "volumes_from", "volume_driver", "group_add", "extra_hosts", "links"),
     *("ports", "oom_score_adj", "ulimits", "storage_opt", "log_config", "restart_policy", "user", "HostConfig"),
     *("--privileged", "privileged=true", "-v", "-privileged", "privileged ", "Privileged", "container_create_kwargs"),

@@ -74,7 +74,7 @@ def test_a_file_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> N
         ("a = [", "is no TOML file"),
         ("max_job = 1", "max_job: Extra"),
         ("max_jobs = 0", "max_jobs"),
-        ('[allow]\nprivilege = true', "allow.privilege"),
+        ("[allow]\nprivilege = true", "allow.privilege"),
         ('[allow]\nmounts = ["data"]', "allow.mounts.0: .*absolute"),
         ('[allow]\nmounts = ["/data/../etc"]', "allow.mounts.0"),
         ('[allow]\ncapabilities = ["sys_admin"]', "allow.capabilities.0"),
