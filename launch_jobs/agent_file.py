@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +20,8 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LARGEST = 1 << 20
 
 SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-DeviceName = Annotated[str, StringConstraints(pattern=r"^(gpu|fake):[A-Za-z0-9-]{1,64}$")]
+_DEVICE = r"^(gpu|fake):[A-Za-z0-9-]{1,64}$"
+DeviceName = Annotated[str, StringConstraints(pattern=_DEVICE)]
 """`gpu:` and the index or UUID that the driver gives; `fake:` devices are counted and told, and are none."""
 
 
@@ -61,6 +64,35 @@ class AgentFile(Frozen):
         description="The only Registry block that queues may send images to; also for queues that name none.",
     )
     secrets: dict[SecretName, SecretBinding] = Field(default_factory=dict)
+
+
+def allowed_devices(asked: Sequence[str] | None, agent: AgentFile) -> tuple[str, ...] | None:
+    """The devices that an agent takes: those asked for, which have to be among its file's. Pure.
+
+    Raises:
+        BadInput: a name is none.
+        Refused: the file gives others.
+    """
+    if asked is None:
+        return agent.devices
+    for name in asked:
+        if not re.fullmatch(_DEVICE, name):
+            raise BadInput(f"{name[:80]!r} is no device", do="Name them as in --devices gpu:0,gpu:1")
+        if agent.devices is not None and name not in agent.devices:
+            raise Refused(f"The agent's file does not give it the device {name!r}", do="Mend `devices` in agent.toml")
+    return tuple(asked)
+
+
+def check_registry(agent: AgentFile, registry: str | None) -> None:
+    """Judge the Registry block that a queue names. Pure.
+
+    Raises:
+        Refused: the file names another one.
+    """
+    if agent.registry and registry not in {None, agent.registry}:
+        raise Refused(
+            f"The queue's registry {registry!r} is not this host's, {agent.registry!r}", do="Mend one of the two"
+        )
 
 
 def agent_file_path(home: Path) -> Path:
@@ -110,4 +142,6 @@ def _read_private(path: Path) -> str:
             )
         if state.st_uid not in {os.geteuid(), 0}:
             raise Refused(f"{path} belongs to user {state.st_uid}", do="The agent's own user, or root, must own it")
-        return file.read(_LARGEST).decode()
+        if state.st_size > _LARGEST:
+            raise BadInput(f"{path} has more than {_LARGEST:,} bytes")
+        return file.read().decode()

@@ -7,7 +7,7 @@ import base64
 import json
 import re
 import tempfile
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 from uuid import UUID
@@ -23,11 +23,14 @@ from launch_jobs.build.progress import BuildProgress
 from launch_jobs.card import Card, render_card
 from launch_jobs.client import translated_errors
 from launch_jobs.context import LaunchContext
+from launch_jobs.errors import LaunchError
 from launch_jobs.job import JobVersion, JsonObject
+from launch_jobs.live_log import last_lines
 from launch_jobs.markdown import code, code_block, plain
 from launch_jobs.names import attempt_name
+from launch_jobs.post_mortem import render_post_mortem, render_unmade
 from launch_jobs.preparation import Prepared, Resolved, render
-from launch_jobs.run import Outcome, OutputFile, Place
+from launch_jobs.run import Failure, Outcome, OutputFile, Place
 from launch_jobs.targets.configuration import DockerConfiguration
 
 PLOT_LIMIT = 256 * 1024
@@ -160,6 +163,32 @@ def _content(context: LaunchContext, outcome: Outcome, file: OutputFile) -> byte
         path = Path(folder) / "plot"
         context.store.get_output(outcome.run, outcome.attempt, file, path)
         return path.read_bytes()
+
+
+async def show_end(context: LaunchContext, version: JobVersion, outcome: Outcome, last: Sequence[str]) -> None:
+    """Show how an attempt ended, if not well: what kind of failure, its last lines, what was done to stop it."""
+    if outcome.failure is not None or outcome.stopped is not None:
+        await harmless(_show_end(context, version, outcome, last))
+
+
+async def _show_end(context: LaunchContext, version: JobVersion, outcome: Outcome, last: Sequence[str]) -> None:
+    # Whoever finds the outcome written has seen no line of it.
+    lines = last or await asyncio.to_thread(_last_lines, context, outcome)
+    end = render_post_mortem(version, outcome, lines)
+    await _write([ArtifactCreate(type="markdown", description=f"How {code(version.label)} ended", data=end)])
+
+
+def _last_lines(context: LaunchContext, outcome: Outcome) -> Sequence[str]:
+    with tempfile.TemporaryDirectory(prefix="launch-log-") as folder:
+        path = Path(folder) / "log"
+        return last_lines(path) if context.store.get_log(outcome.run, outcome.attempt, path) else ()
+
+
+async def show_unmade(version: JobVersion, failure: Failure, error: LaunchError, last: Sequence[str]) -> None:
+    """Show why the image or environment of a run could not be made."""
+    text = render_unmade(version, failure, str(error), last)
+    artifact = ArtifactCreate(type="markdown", description=f"Why {code(version.label)} did not start", data=text)
+    await harmless(_write([artifact]))
 
 
 class BuildArtifact:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
@@ -29,6 +29,11 @@ async def _record_nothing(labels: Labels) -> None:
     """A run without a server record has nowhere to write its place."""
 
 
+async def _assign_none(number: int) -> tuple[str, ...]:
+    """Where nobody counts devices, the engine gives any."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchContext:
     """One attempt's surroundings.
@@ -46,6 +51,7 @@ class LaunchContext:
         variables: job variables, the deployment's and then the submitter's.
         attempt: counted by us from 1.
         record: writes labels on the flow run, in one call.
+        assign: gives the run as many devices, waiting until they are free; none where nobody counts them.
         cancelled: set when the run shall end.
     """
 
@@ -61,6 +67,7 @@ class LaunchContext:
     variables: tuple[JsonObject, ...] = ()
     attempt: int = 1
     record: Callable[[Labels], Awaitable[None]] = _record_nothing
+    assign: Callable[[int], Coroutine[object, object, tuple[str, ...]]] = _assign_none
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 

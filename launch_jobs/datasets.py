@@ -132,6 +132,7 @@ def cache_dataset(store: JobStore, dataset: CarriedDataset, cache: Path, is_canc
     cache.mkdir(parents=True, exist_ok=True, mode=0o755)
     with locked(cache_lock(folder)):
         if is_whole(folder):
+            _check_file(dataset, folder)
             return
         new = folder.with_name(f"{folder.name}.new")  # of one name, so that what a killed agent left goes, too
         shutil.rmtree(new, ignore_errors=True)
@@ -151,7 +152,12 @@ def dataset_cache(home: Path) -> Path:
 
 def cached_folder(cache: Path, digest: Digest) -> Path:
     """Where a dataset lies in the cache: by its content alone."""
-    return cache / digest.removeprefix("sha256:")
+    return cache / cached_name(digest)
+
+
+def cached_name(digest: Digest) -> str:
+    """What a dataset's folder in a cache is called."""
+    return digest.removeprefix("sha256:")
 
 
 def cache_lock(folder: Path) -> Path:
@@ -177,7 +183,7 @@ def _declared(store: JobStore, one: Dataset, version: JobVersion) -> AnyDataset:
     origin = version.origin.datasets.get(one.name)
     if origin is None or origin.blob is None or one.digest is None:
         raise StoreError(f"dataset {one.name!r} of {version.label} is not in the store", do="Capture the job again")
-    file = PurePosixPath(one.url).name if one.is_file else None
+    file = PurePosixPath(one.url.removeprefix("file:")).name if one.is_file else None
     return CarriedDataset(
         name=one.name, url=one.url, digest=one.digest, blob=origin.blob, file=file, place=place_of(one)
     )
@@ -205,11 +211,15 @@ def _fetch_carried(store: JobStore, dataset: CarriedDataset, into: Path, is_canc
             found = _unpack(dataset, blob, into, is_cancelled)
         except OSError as error:
             raise os_failure(f"cannot write dataset {dataset.name!r}", error) from error
-    if found is None:
-        return
-    _check(dataset.name, found, dataset.digest)
-    if dataset.file is not None and (not (file := into / dataset.file).is_file() or file.is_symlink()):
-        # A link would be followed when it is put in its place, to whatever this host has there.
+    if found is not None:
+        _check(dataset.name, found, dataset.digest)
+        _check_file(dataset, into)
+
+
+def _check_file(dataset: CarriedDataset, folder: Path) -> None:
+    """What is put in a file's place is one: a link would be followed there, to whatever this host has."""
+    file = folder / (dataset.file or "")
+    if dataset.file is not None and (file.is_symlink() or not file.is_file()):
         raise StoreError(f"dataset {dataset.name!r} is not the file {dataset.file!r}", do="Capture the job again")
 
 

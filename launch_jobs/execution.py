@@ -16,9 +16,10 @@ from pydantic import SecretBytes
 from launch_jobs import crashpoints, run_secrets
 from launch_jobs.context import Labels, LaunchContext
 from launch_jobs.datasets import AnyDataset, CarriedDataset, cache_dataset, dataset_cache, fetch_datasets
+from launch_jobs.diagnosis import diagnosed
 from launch_jobs.errors import LaunchError, NotFound, Unavailable
 from launch_jobs.job import JobVersion
-from launch_jobs.live_log import LiveLog, Sink, Telling
+from launch_jobs.live_log import LiveLog, Sink, Telling, last_lines
 from launch_jobs.names import attempt_name
 from launch_jobs.preparation import (
     NotStartedInTime,
@@ -32,11 +33,12 @@ from launch_jobs.preparation import (
 )
 from launch_jobs.redaction import Redactor
 from launch_jobs.results import gather_outputs
-from launch_jobs.run import Outcome, Outputs, Place, Reason, Retry, RetryPolicy, RunState, next_attempt
+from launch_jobs.run import Outcome, Outputs, Place, Reason, Retry, RetryPolicy, RunState, Stopped, next_attempt
 from launch_jobs.settings import LaunchSettings
-from launch_jobs.spool import Spool
+from launch_jobs.spool import Spool, remove_spool
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.targets import AttemptStatus, RunSpec, Target
+from launch_jobs.targets.devices import with_devices
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,11 +66,13 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
         BadInput: the image does not exist, or the engine refuses the container.
     """
     done = await asyncio.to_thread(context.store.outcome, context.run, context.attempt)
-    if done is not None:
-        return done
     place = await _reach(lambda: context.target.place(attempt_name(context.run, context.attempt)))
     spec = render(context, resolved, prepared, place)
+    if done is not None:
+        await _finish(context, place, spec, output)
+        return done
     await _record_place(context, resolved.version, place)
+    spec = await _with_devices(context, spec, place)
     spec, hide = await _with_secrets(context, spec, place)
     try:
         status = await _ensure(context, resolved, spec, place)
@@ -79,18 +83,39 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     spool = Spool(log_file(context, spec.name), hide=hide)
     limit = resolved.overrides.timeout_s or resolved.configuration.timeout
     async with Telling(LiveLog(spool.path, context.run, output)) as live:
-        stopped = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
+        halt = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
         crashpoints.reach("exit.after")
         live.output_is_whole()
-        outcome = await _bring_home(context, resolved, spec, place, stopped)
+        outcome = await _bring_home(context, resolved, spec, place, halt)
         crashpoints.reach("outputs.after")
         outcome = outcome.model_copy(update={"image": prepared.image, "parameters": resolved.overrides.parameters})
+        outcome = diagnosed(outcome, await asyncio.to_thread(last_lines, spool.path))
         outcome = await _written(context, outcome, spool)
         await clean(context, place, spec)
         await live.last_words()
     spool.remove()
     crashpoints.reach("remove.after")
     return outcome
+
+
+async def _finish(context: LaunchContext, place: Place, spec: RunSpec, output: Sink) -> None:
+    """Do what an agent may have died before once it had recorded the end: send the rest of the log, and clean up."""
+    log = log_file(context, spec.name)
+    if not log.exists():
+        await clean(context, place, spec)
+        return
+    async with Telling(LiveLog(log, context.run, output)) as live:
+        await _keep_log(context, log)
+        await clean(context, place, spec)
+        await live.last_words()
+    remove_spool(log)
+
+
+async def _keep_log(context: LaunchContext, log: Path) -> None:
+    """Keep what was read of an attempt that was lost; of one that ended, the store has the whole."""
+    with tempfile.TemporaryDirectory(prefix="launch-log-") as folder:
+        if not await _stored(context.store.get_log, context.run, context.attempt, Path(folder) / "log"):
+            await _stored(context.store.put_log, context.run, context.attempt, log)
 
 
 def log_file(context: LaunchContext, attempt: str) -> Path:
@@ -101,6 +126,19 @@ def log_file(context: LaunchContext, attempt: str) -> Path:
 def log_path(settings: LaunchSettings, attempt: str) -> Path:
     """The same, of any attempt on this host; the file is made as soon as its container or process is there."""
     return settings.home / "logs" / "runs" / f"{attempt}.log"
+
+
+async def _with_devices(context: LaunchContext, spec: RunSpec, place: Place) -> RunSpec:
+    """The spec with the devices that the run is given; an attempt that was started has its own.
+
+    Raises:
+        RunCancelled: the run was cancelled while it waited for them.
+    """
+    there = await _reach(lambda: context.target.status(place)) if spec.gpus else None
+    if not spec.gpus or (there is not None and there.state != "created"):
+        return spec
+    devices = await unless_cancelled(context, context.assign(spec.gpus))
+    return with_devices(spec, devices) if devices else spec
 
 
 async def _with_secrets(context: LaunchContext, spec: RunSpec, place: Place) -> tuple[RunSpec, Redactor | None]:
@@ -206,7 +244,8 @@ async def never_started(context: LaunchContext, resolved: Resolved, why: NotStar
     await _record_place(context, resolved.version, place)
     lost = lost_outcome(context.run, context.attempt, str(place))
     end = {"reason": Reason.START_DEADLINE, "message": str(why), "parameters": resolved.overrides.parameters}
-    await completed(context, resolved, await _stored(context.store.put_outcome, lost.model_copy(update=end)))
+    outcome = diagnosed(lost.model_copy(update=end), ())
+    await completed(context, resolved, await _stored(context.store.put_outcome, outcome))
     raise why
 
 
@@ -243,8 +282,8 @@ async def _reach(call: Callable[[], Coroutine[object, object, T]]) -> T:
 
 async def _follow(
     context: LaunchContext, place: Place, spool: Spool, seconds: float | None, grace_s: float
-) -> Reason | None:
-    """Read the attempt's output to its end; stop it on cancel or time-out, and say which."""
+) -> Halt | None:
+    """Read the attempt's output to its end; stop it on cancel or time-out, and prove that it is over."""
 
     async def pump() -> None:
         async for chunk in context.target.logs(place, spool.offset):
@@ -254,18 +293,34 @@ async def _follow(
     pumping = asyncio.ensure_future(_reach(pump))
     asked = asyncio.ensure_future(context.cancelled.wait())
     await asyncio.wait({pumping, asked}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    reason = None
+    halt = None
     if not pumping.done():
         reason = Reason.CANCELLED if asked.done() else Reason.TIMEOUT
-        await _reach(lambda: context.target.stop(place, grace_s))
+        halt = await _halt(context.target, place, reason, grace_s)
     asked.cancel()
     await pumping
     spool.close()
-    return reason
+    return halt
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """An attempt that we ended: why, and the proof."""
+
+    reason: Reason
+    proof: Stopped
+
+
+async def _halt(target: Target, place: Place, reason: Reason, grace_s: float) -> Halt:
+    asked = datetime.now(UTC).isoformat()
+    proof = await _reach(lambda: target.stop(place, grace_s))
+    # It may have ended by itself just now: that nothing runs is what counts.
+    proof = proof or Stopped(gone=datetime.now(UTC).isoformat())
+    return Halt(reason, proof.model_copy(update={"asked": asked}))
 
 
 async def _bring_home(
-    context: LaunchContext, resolved: Resolved, spec: RunSpec, place: Place, stopped: Reason | None
+    context: LaunchContext, resolved: Resolved, spec: RunSpec, place: Place, halt: Halt | None
 ) -> Outcome:
     """Put an ended attempt's outputs into the store, and say how it ended."""
     status = await _reach(lambda: context.target.status(place))
@@ -275,14 +330,14 @@ async def _bring_home(
             left_out = await _reach(lambda: context.target.collect(place, spec, folder))
         except NotFound:
             # The attempt vanished, and its outputs with it; its state says so.
-            return conclude(context, place, End(stopped, None, Outputs()))
+            return conclude(context, place, End(halt, None, Outputs()))
         directory = resolved.version.job.entrypoint.directory
         limit = resolved.configuration.output_limit_bytes
         outputs, paths = await asyncio.to_thread(gather_outputs, folder, directory, limit)
         for file, path in zip(outputs.files, paths, strict=True):
             await _stored(context.store.put_output, context.run, context.attempt, file, path)
     outputs = outputs.model_copy(update={"left_out": (*outputs.left_out, *left_out)})
-    return conclude(context, place, End(stopped, status, outputs))
+    return conclude(context, place, End(halt, status, outputs))
 
 
 async def _stored(write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -295,19 +350,19 @@ class End:
     """How an attempt ended.
 
     Attributes:
-        stopped: why we stopped it; None if it ended by itself.
+        halt: how we ended it; None if it ended by itself.
         status: the infrastructure's last word; None if nothing was there.
         outputs: what it left.
     """
 
-    stopped: Reason | None
+    halt: Halt | None
     status: AttemptStatus | None
     outputs: Outputs
 
 
 def conclude(context: LaunchContext, place: Place, end: End) -> Outcome:
     """The attempt's outcome. Pure but for the clock, where the infrastructure names no time."""
-    reason, status = end.stopped, end.status
+    reason, status = end.halt.reason if end.halt else None, end.status
     code = status.exit_code if status else None
     if reason is None:
         reason = Reason.INFRASTRUCTURE if code is None else Reason.EXITED
@@ -323,6 +378,8 @@ def conclude(context: LaunchContext, place: Place, end: End) -> Outcome:
         started=status.started if status else None,
         ended=(status.ended if status else None) or datetime.now(UTC).isoformat(),
         outputs=end.outputs,
+        stopped=end.halt.proof if end.halt else None,
+        peak_memory_bytes=status.peak_memory_bytes if status else None,
     )
 
 
@@ -350,12 +407,13 @@ async def clean(context: LaunchContext, place: Place, spec: RunSpec) -> None:
 def lost_outcome(run: str, attempt: int, place: str) -> Outcome:
     """The outcome of an attempt of which nothing is left at its place."""
     message, now = _message(Reason.INFRASTRUCTURE, None, ""), datetime.now(UTC).isoformat()
-    return Outcome(run=run, attempt=attempt, place=place, reason=Reason.INFRASTRUCTURE, message=message, ended=now)
+    lost = Outcome(run=run, attempt=attempt, place=place, reason=Reason.INFRASTRUCTURE, message=message, ended=now)
+    return diagnosed(lost, ())
 
 
 async def end_cancelled(store: JobStore, target: Target, place: Place, *, run: str, attempt: int) -> Outcome:
     """End an attempt that nobody follows any more, and record that it was cancelled."""
-    await target.stop(place, _CANCEL_GRACE_SECONDS)
+    halt = await _halt(target, place, Reason.CANCELLED, _CANCEL_GRACE_SECONDS)
     crashpoints.reach("stop.after")
     status = await target.status(place)
     outcome = Outcome(
@@ -365,6 +423,7 @@ async def end_cancelled(store: JobStore, target: Target, place: Place, *, run: s
         reason=Reason.CANCELLED,
         exit_code=status.exit_code if status else None,
         message=_message(Reason.CANCELLED, None, ""),
+        stopped=halt.proof,
         ended=datetime.now(UTC).isoformat(),
     )
     outcome = await asyncio.to_thread(store.put_outcome, outcome)

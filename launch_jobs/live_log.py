@@ -20,6 +20,7 @@ from launch_jobs.errors import LaunchError, Unavailable
 T = TypeVar("T")
 
 BATCH_LINES = 1000
+LAST_LINES = 200
 LONGEST_LINE = 16 * 1024
 MOST_BEHIND = 1 << 20
 _KEPT = 64 * 1024
@@ -160,6 +161,16 @@ def left_out_text(count: int, run: str) -> str:
     return f"… {count:,} lines left out of the live log; whole log: launch logs {run}"
 
 
+def last_lines(path: Path, most: int = LAST_LINES) -> tuple[str, ...]:
+    """The last lines of a file, for people, however long it is."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _KEPT))
+        lines = file.read().removesuffix(b"\n").split(b"\n")
+    if path.stat().st_size > _KEPT:
+        lines = lines[1:] or lines  # the first one may be a half
+    return tuple(live_text(line) for line in lines[-most:])
+
+
 class LiveLog:
     """Sends an attempt's output on while it grows, each line once, also when another agent goes on with it.
 
@@ -178,7 +189,7 @@ class LiveLog:
     def _recover(self) -> int:
         try:
             cursor = json.loads(self._cursor_path.read_bytes())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, ValueError):  # a disk that lost power may leave anything
             return 0
         self._last = datetime.fromisoformat(cursor["last"])
         if cursor["pending"]:

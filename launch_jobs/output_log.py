@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -17,7 +18,7 @@ from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED
 
 from launch_jobs.client import translated_errors
 from launch_jobs.context import is_on_queue
-from launch_jobs.live_log import LiveLine
+from launch_jobs.live_log import LAST_LINES, LiveLine
 from launch_jobs.runs import GAP_LOGGER, OUTPUT_LOGGER
 
 
@@ -29,6 +30,8 @@ class RunOutput:
         self._run, task = UUID(flow_run.get_id()), task_run.get_id()
         self._task = str(task) if task else None
         self._is_alone = not is_on_queue()
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        """The last lines that were sent."""
 
     async def send(self, lines: Sequence[LiveLine]) -> None:
         """Write lines into the run's log.
@@ -39,6 +42,7 @@ class RunOutput:
         if PREFECT_LOGGING_TO_API_ENABLED.value():
             async with translated_errors(), get_client() as client:
                 await client.create_logs([self._entry(line) for line in lines])
+        self.last += [line.text for line in lines]
         if self._is_alone:
             for line in lines:
                 self._show(line.text)

@@ -12,17 +12,20 @@ from typing import TypeVar
 from launch_jobs.arguments import complete_parameters, render_arguments, with_further
 from launch_jobs.build.requirements import source_paths
 from launch_jobs.config_files.rendering import changed_files
+from launch_jobs.agent_file import check_registry
 from launch_jobs.context import LaunchContext
 from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, dataset_cache, find_datasets
 from launch_jobs.docker_access import with_registry
-from launch_jobs.errors import BadInput, LaunchError
+from launch_jobs.errors import BadInput, LaunchError, Refused
 from launch_jobs.images import bring_ready, build_planned, docker_builder, fetch_wheels, plan_image, ready_image
 from launch_jobs.job import Environment, Frozen, ImageSource, Job, JobVersion, Overrides
 from launch_jobs.names import JobRef, attempt_name
 from launch_jobs.run import Place
+from launch_jobs.run_secrets import bound
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.configuration import CONFIGURATIONS, DockerConfiguration, ProcessConfiguration
 from launch_jobs.targets.render import Attempt, StagedDataset, render_docker, render_process
+from launch_jobs.targets.secret_files import GivenSecret
 from launch_jobs.targets.template import merge_variables, render_configuration
 
 T = TypeVar("T")
@@ -77,15 +80,33 @@ async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Res
     records = await asyncio.to_thread(context.store.records, version)
     captured = records[-1].parameters if records else {}
     parameters = complete_parameters(version.job.inputs, captured, overrides.parameters)
+    configuration = render_configuration(
+        context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
+    )
+    await _check_host(context, configuration)
     return Resolved(
         version=version,
         overrides=overrides.model_copy(update={"parameters": parameters}),
-        configuration=render_configuration(
-            context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
-        ),
+        configuration=configuration,
         written=tuple(sorted({path for record in records for path in record.outputs})) if records else None,
         datasets=await asyncio.to_thread(find_datasets, context.store, overrides.datasets, version),
     )
+
+
+async def _check_host(context: LaunchContext, configuration: DockerConfiguration | ProcessConfiguration) -> None:
+    """Look into the agent's own file before anything is built; an attempt that was started goes on in any case.
+
+    Raises:
+        Refused: this host does not give what the run or its queue wants.
+    """
+    try:
+        bound(context.agent, context.queue, map(GivenSecret.of, configuration.secrets))
+        if isinstance(configuration, DockerConfiguration):
+            check_registry(context.agent, configuration.registry)
+    except Refused:
+        there = await context.target.status(await context.target.place(attempt_name(context.run, context.attempt)))
+        if there is None or there.state == "created":
+            raise
 
 
 async def prepare(context: LaunchContext, resolved: Resolved, say: Say) -> Prepared:
@@ -130,7 +151,7 @@ async def within(seconds: float | None, work: Coroutine[object, object, T], erro
 async def _prepare_image(
     context: LaunchContext, resolved: Resolved, configuration: DockerConfiguration, say: Say
 ) -> Prepared:
-    access = await with_registry(context.docker, configuration.registry)
+    access = await with_registry(context.docker, configuration.registry or context.agent.registry)
     builder = docker_builder(context.settings, access)
     ready = configuration.image or ready_image(resolved.version.job.source)
     if ready:
@@ -138,6 +159,8 @@ async def _prepare_image(
         limit = configuration.start_deadline
         await within(limit, bring_ready(ready, builder, access), not_there(f"the image {ready}", limit))
         return Prepared(image=ready)
+    if context.agent.builder == "none":
+        raise Refused("This host builds no images (builder in its agent.toml)", do="Name a ready one: --set image=…")
     what = await plan_image(
         resolved.version, context.store, context.settings, builder, base_image=configuration.base_image
     )

@@ -76,6 +76,29 @@ class Reason(StrEnum):
         return self in {Reason.START_DEADLINE, Reason.INFRASTRUCTURE, Reason.PREEMPTED}
 
 
+class Failure(StrEnum):
+    """What kind of failure an attempt ended by, finer than its reason."""
+
+    USER = "user error"
+    OUT_OF_MEMORY = "out of memory"
+    GPU_MEMORY = "out of GPU memory"
+    BUILD = "build"
+    IMAGE = "image"
+    START = "not started in time"
+    TIMEOUT = "time-out"
+    INFRASTRUCTURE = "infrastructure"
+    PREEMPTED = "preempted"
+
+
+class Stopped(Frozen):
+    """Proof of a stop: moments (ISO 8601, UTC) of what was done, and of when nothing of the attempt ran any more."""
+
+    asked: str | None = Field(default=None, description="When the agent following it learned that it must end.")
+    signalled: str | None = Field(default=None, description="SIGTERM was sent; None: it was over before.")
+    killed: str | None = Field(default=None, description="SIGKILL was sent; None: it was not necessary.")
+    gone: str = Field(description="The engine or the kernel said that nothing of it runs.")
+
+
 class RetryPolicy(Frozen):
     """How many further attempts follow ends of each class; each class is counted for itself."""
 
@@ -170,6 +193,15 @@ class Outcome(Frozen):
     started: str | None = Field(default=None, description="ISO 8601, UTC.")
     ended: str = Field(description="ISO 8601, UTC.")
     outputs: Outputs = Outputs()
+    failure: Failure | None = Field(default=None, description="What kind of failure; None: it is none.")
+    hint: str = Field(default="", description="What to do about a failure, one line; a guess.")
+    peak_memory_bytes: int | None = Field(default=None, description="Of its largest process; None: nobody measured.")
+    stopped: Stopped | None = Field(default=None, description="How we ended it; None: it ended by itself.")
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended the program, as its exit code says; None if it exited."""
+        return self.exit_code - 128 if self.exit_code is not None and 128 < self.exit_code < 160 else None
 
     @property
     def state(self) -> RunState:
@@ -202,6 +234,11 @@ class RunInfo(Frozen):
     started: str | None = None
     ended: str | None = None
     duration_s: float | None = None
+    failure: str | None = Field(default=None, description="What kind of failure, e.g. `out of memory`.")
+    hint: str | None = Field(default=None, description="What to do about it; a guess.")
+    signal: int | None = Field(default=None, description="The signal that ended the program.")
+    peak_memory_bytes: int | None = None
+    stopped: Stopped | None = Field(default=None, description="Proof of a cancel or a time-out.")
     metrics: JsonObject = Field(default_factory=dict)
     outputs: tuple[OutputFile, ...] = ()
 

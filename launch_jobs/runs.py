@@ -92,6 +92,11 @@ def describe(run: FlowRun, outcome: Outcome | None) -> RunInfo:
         started=_text(run.start_time),
         ended=_text(run.end_time),
         duration_s=round(seconds, 3) if seconds is not None else None,
+        failure=outcome.failure if outcome else None,
+        hint=(outcome.hint or None) if outcome else None,
+        signal=outcome.signal if outcome else None,
+        peak_memory_bytes=outcome.peak_memory_bytes if outcome else None,
+        stopped=outcome.stopped if outcome else None,
         metrics=outcome.outputs.metrics if outcome else {},
         outputs=outcome.outputs.files if outcome else (),
     )

@@ -77,5 +77,10 @@ class Spool:
 
     def remove(self) -> None:
         """Delete the local copy; the store has the whole."""
-        for path in (self.path, self._cursor_path, self.path.with_suffix(".live")):
-            path.unlink(missing_ok=True)
+        remove_spool(self.path)
+
+
+def remove_spool(log: Path) -> None:
+    """Delete what there is of an attempt's output on this host, with its cursors."""
+    for path in (log, log.with_suffix(".cursor"), log.with_suffix(".live")):
+        path.unlink(missing_ok=True)

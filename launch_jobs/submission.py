@@ -18,7 +18,6 @@ from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen, Inputs, JobVersion, JsonObject, Overrides
 from launch_jobs.names import JobRef
 from launch_jobs.queue import PRIORITIES, configuration_type, deployment_for, list_queues, own_deployment, read_queue
-from launch_jobs.targets.configuration import DockerConfiguration
 from launch_jobs.targets.env import check_env
 from launch_jobs.targets.template import merge_variables, render_configuration
 
@@ -133,8 +132,7 @@ def check_on_queue(queue_type: str, template: JsonObject, variables: JsonObject,
     """
     model = configuration_type(queue_type.removeprefix("launch-"))
     configuration = render_configuration(template, merge_variables(template, variables), model)
-    gpus = configuration.gpus if isinstance(configuration, DockerConfiguration) else 0
-    check_env({**configuration.env, **overrides.env}, gpus=gpus)
+    check_env({**configuration.env, **overrides.env}, gpus=configuration.gpus)
 
 
 def captured_parameters(version: JobVersion, store: JobStore) -> JsonObject:

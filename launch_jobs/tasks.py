@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Unpack, cast
@@ -14,19 +15,20 @@ from prefect.runtime import flow_run
 from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from launch_jobs import execution, preparation
-from launch_jobs.artifacts import card_shown, show_results
+from launch_jobs.artifacts import card_shown, show_end, show_results, show_unmade
 from launch_jobs.client import wait_for
 from launch_jobs.configured import configured_store, offer_git_account
 from launch_jobs.context import LaunchContext, current_context
-from launch_jobs.errors import LaunchError
+from launch_jobs.errors import BuildError, LaunchError, Unavailable
 from launch_jobs.graph import stand_in
 from launch_jobs.job import JobVersion, Overrides
 from launch_jobs.keywords import Keywords, submission_of
+from launch_jobs.live_log import LAST_LINES
 from launch_jobs.metrics import BUILD_SECONDS
 from launch_jobs.output_log import RunOutput
 from launch_jobs.preparation import Prepared, Resolved
 from launch_jobs.registration import register
-from launch_jobs.run import Outcome, RunInfo
+from launch_jobs.run import Failure, Outcome, RunInfo
 from launch_jobs.runs import show_run, wait_run
 from launch_jobs.settings import load_settings
 from launch_jobs.store.jobs import JobStore
@@ -68,13 +70,33 @@ async def resolve_job(job: str, overrides: Overrides) -> Resolved:
 @task(name="build_image", cache_policy=NO_CACHE, persist_result=False)
 async def build_image(resolved: Resolved) -> Prepared:
     """Build the job's image (Docker) or environment (process), or find it built."""
-    context = _context()
+    context, last = _context(), deque[str](maxlen=LAST_LINES)
     try:
         with BUILD_SECONDS.labels(context.kind).time():
             async with told_building(resolved, container=context.kind == "docker") as say:
-                return await preparation.prepare(context, resolved, say)
-    except preparation.NotStartedInTime as why:
-        await execution.never_started(context, resolved, why)
+
+                def keep(line: str) -> None:
+                    last.append(line)
+                    say(line)
+
+                return await preparation.prepare(context, resolved, keep)
+    except preparation.RunCancelled:
+        raise
+    except LaunchError as error:
+        await show_unmade(resolved.version, _unmade(error, context.kind), error, list(last))
+        if isinstance(error, preparation.NotStartedInTime):
+            await execution.never_started(context, resolved, error)
+        raise
+
+
+def _unmade(error: LaunchError, kind: str) -> Failure:
+    """What kind of failure it is that there is nothing to run in."""
+    if isinstance(error, preparation.NotStartedInTime):
+        return Failure.START
+    if isinstance(error, Unavailable):
+        return Failure.INFRASTRUCTURE
+    is_build = kind != "docker" or isinstance(error, BuildError | preparation.NotBuiltInTime)
+    return Failure.BUILD if is_build else Failure.IMAGE
 
 
 @task(name="execute_job", cache_policy=NO_CACHE, persist_result=False)
@@ -86,8 +108,10 @@ async def execute_job(resolved: Resolved, prepared: Prepared) -> Outcome:
     """
     context = _context()
     async with told_running(context), card_shown(context, resolved, prepared):
-        outcome = await execution.execute(context, resolved, prepared, RunOutput())
+        output = RunOutput()
+        outcome = await execution.execute(context, resolved, prepared, output)
     await show_results(context, resolved.version, outcome)
+    await show_end(context, resolved.version, outcome, list(output.last))
     return await execution.completed(context, resolved, outcome)
 
 

@@ -86,12 +86,15 @@ class _Building:
     def __init__(self, version: JobVersion, container: bool) -> None:
         self._what = "image" if container else "environment"
         self._began = False
+        self._doing = "Building"
         self._progress = BuildProgress()
         self._artifact = BuildArtifact(version)
         self.is_built = False
 
     def read(self, line: str) -> None:
         # An environment that is there is taken without a word; of an image it is said that it is there.
+        if line.startswith("Ready image "):
+            self._doing, self._began = "Pulling", True
         self._began = self._began or self._what == "environment" or line.startswith("Building ")
         self._progress.read(line)
 
@@ -103,7 +106,7 @@ class _Building:
             if now == told:
                 continue
             told = now
-            await _tell(f"Building the {self._what}{self._step()}")
+            await _tell(f"{self._doing} the {self._what}{self._step()}")
             if self._progress.step:
                 shown = True
                 await harmless(self._artifact.show(self._progress, f"Building{self._step()}"))

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from launch_jobs.errors import NotFound, Refused, Unavailable
 from launch_jobs.live_log import LiveLine
 from launch_jobs.names import Digest, sha256
-from launch_jobs.run import Place
+from launch_jobs.run import Place, Stopped
 from launch_jobs.store import Entry
 from launch_jobs.store.keys import check_key
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
@@ -156,6 +156,10 @@ Program = Callable[[MemoryProcess], Awaitable[int]]
 """A program for a `MemoryTarget`: prints and writes files through its process, and returns its exit code."""
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
 class MemoryOutput:
     """Takes the live lines of attempts: a sink that is always there."""
 
@@ -224,16 +228,19 @@ class MemoryTarget:
             else:
                 await changed.wait()
 
-    async def stop(self, place: Place, grace_s: float) -> None:
+    async def stop(self, place: Place, grace_s: float) -> Stopped | None:
         """Ask the program to end, and cancel it after the grace."""
         process = self._find(place)
-        if process:
-            task = self._tasks[place.name]
-            process.stopping.set()
-            await asyncio.wait([task], timeout=grace_s)
-            task.cancel()
-            await asyncio.wait([task])
-            process.end(137)
+        if process is None or process.ended is not None:
+            return None
+        task, asked = self._tasks[place.name], _now()
+        process.stopping.set()
+        await asyncio.wait([task], timeout=grace_s)
+        killed = None if task.done() else _now()
+        task.cancel()
+        await asyncio.wait([task])
+        process.end(137)
+        return Stopped(signalled=asked, killed=killed, gone=_now())
 
     async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:
         """Write the program's files into a folder; return the paths left out."""

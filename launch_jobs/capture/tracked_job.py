@@ -94,13 +94,6 @@ def _keep(
         inputs=captured.inputs,
         datasets=started.declared.datasets,
     )
-    source = {entry.path for entry in snapshot.files}
-    written = [path for one in seen.observations for path in one.written]
-    since = started.journals.stat().st_ctime_ns
-    outputs, proposed = (
-        written_paths(snapshot.root, written, since, source),
-        propose(seen, snapshot.root, source, since),
-    )
     record = CaptureRecord(
         run=run,
         parameters=hide_secrets(captured.values),
@@ -109,26 +102,40 @@ def _keep(
         started=started.time.isoformat(timespec="milliseconds"),
         duration_s=round(duration_s, 3),
         host=this_host(),
-        outputs=outputs,
         freeze=installed.freeze,
-        libraries=seen.libraries(snapshot.root),
-        system_packages=system_packages(seen.libraries(snapshot.root)),
         verified=True,
-        read=proposed.read,
-        written=proposed.written,
-        parents=parents_of(snapshot.root, started.declared.datasets, os.environ),
         notes=(
             *_source_notes(started, snapshot, seen),
             *installed.notes,
-            *proposed.notes,
             *filter(None, (captured.note, ended.note)),
         ),
     )
+    record = _with_files(record, started, snapshot, seen)
     prove(snapshot, store)
     version = store.add(started.name, job, started.declared.added_to(snapshot.origin))
     store.add_record(version, record)
-    remember_outputs(started.place.directory, started.name, snapshot.root, set(outputs) - source)
+    new = {*record.outputs} - {entry.path for entry in snapshot.files}
+    remember_outputs(started.place.directory, started.name, snapshot.root, new)
     return version, record
+
+
+def _with_files(record: CaptureRecord, started: Started, snapshot: Snapshot, seen: Seen) -> CaptureRecord:
+    """The record with what the run read, wrote and loaded, and what its job was made from."""
+    source, since = {entry.path for entry in snapshot.files}, started.journals.stat().st_ctime_ns
+    proposed, libraries = propose(seen, snapshot.root, source, since), seen.libraries(snapshot.root)
+    return record.model_copy(
+        update={
+            "outputs": written_paths(
+                snapshot.root, [path for one in seen.observations for path in one.written], since, source
+            ),
+            "libraries": libraries,
+            "system_packages": system_packages(libraries),
+            "read": proposed.read,
+            "written": proposed.written,
+            "parents": parents_of(snapshot.root, started.declared.datasets, os.environ),
+            "notes": (*record.notes, *proposed.notes),
+        }
+    )
 
 
 def _source_notes(started: Started, snapshot: Snapshot, seen: Seen) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from launch_jobs.cli.session import server_session, wait
 
 class _Given(TypedDict):
     max_jobs: int | None
+    devices: str | None
     allow_process: bool
     health_port: int | None
     log_json: bool
@@ -23,6 +24,7 @@ class _Given(TypedDict):
 @click.command("agent")
 @click.option("-q", "--queue", "queues", metavar="QUEUE", multiple=True, required=True, help="Repeatable.")
 @click.option("--max-jobs", type=click.IntRange(min=1), help="Most runs at once over all its queues.")
+@click.option("--devices", metavar="gpu:0,gpu:1", help="GPUs that this agent owns; default: all that NVML tells of.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -54,7 +56,8 @@ def agent_command(
         log_json_lines()
     served = list(dict.fromkeys(queues))
     options: AgentOptions = {"max_jobs": given["max_jobs"], "health_port": given["health_port"]}
-    options |= {"drain": drain, "config": config}
+    devices = given["devices"]
+    options |= {"drain": drain, "config": config, "devices": None if devices is None else devices.split(",")}
     wait(run_agent(served, say=progress, **options))
     if as_json:
         emit({"queues": list(queues), "drained": drain})

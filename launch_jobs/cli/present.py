@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from launch_jobs.job import JobVersion, Parent
-    from launch_jobs.run import OutputFile, RunInfo
+    from launch_jobs.run import OutputFile, RunInfo, Stopped
 
 _STEPS = (("d", 86400), ("h", 3600), ("min", 60))
 
@@ -89,6 +89,11 @@ def run_facts(run: RunInfo) -> list[tuple[str, object]]:
         ("state", state if run.state_name.lower() == state else f"{state} ({run.state_name})"),
         ("reason", run.reason),
         ("exit code", run.exit_code),
+        ("failure", run.failure),
+        ("hint", run.hint),
+        ("signal", run.signal and signal_name(run.signal)),
+        ("peak memory", run.peak_memory_bytes and size_text(run.peak_memory_bytes)),
+        ("stopped", stopped_text(run.stopped) if run.stopped else None),
         ("job", run.job_label or run.job),
         ("queue", run.queue),
         ("priority", run.priority),
@@ -103,6 +108,25 @@ def run_facts(run: RunInfo) -> list[tuple[str, object]]:
         ("image", run.image),
         ("outputs", outputs_text(run.outputs)),
     ]
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL (9)`."""
+    from signal import Signals
+
+    return f"{Signals(number).name} ({number})" if number in set(Signals) else str(number)
+
+
+def stopped_text(stopped: Stopped) -> str:
+    """`asked 10:00:00.1, SIGTERM 10:00:00.2, SIGKILL 10:00:10.2, gone 10:00:10.4 UTC`."""
+    moments = (
+        ("asked", stopped.asked),
+        ("SIGTERM", stopped.signalled),
+        ("SIGKILL", stopped.killed),
+        ("gone", stopped.gone),
+    )
+    told = [f"{what} {datetime.fromisoformat(moment):%H:%M:%S.%f}"[:-3] for what, moment in moments if moment]
+    return ", ".join(told) + " UTC"
 
 
 def outputs_text(files: tuple[OutputFile, ...]) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from launch_jobs.capture.environment import Mode
-    from launch_jobs.capture.tracked import TrackedRun
+    from launch_jobs.capture.tracked import TrackedRun, Wanted
     from launch_jobs.job import CaptureRecord, JobVersion
 
 
@@ -64,16 +63,17 @@ def run_command(command: tuple[str, ...], as_json: bool, **given: Unpack[_Given]
         raise click.UsageError("The command is empty: end with -- CMD ARG...", click.get_current_context())
     from launch_jobs.capture.tracked import run_tracked
 
-    run = partial(run_tracked, store=local_session().store, name=given["name"], environment=given["environment"])
-    allowed = partial(
-        run,
-        secret_files=given["secret_files"],
-        notebook_magics=given["notebook_magics"],
-        datasets=dict(given["datasets"]),
-        input_files=[str(Path(path).absolute()) for path in given["input_files"]],
-    )
+    wanted: Wanted = {
+        "name": given["name"],
+        "environment": given["environment"],
+        "secret_files": given["secret_files"],
+        "notebook_magics": given["notebook_magics"],
+        "datasets": dict(given["datasets"]),
+        "input_files": [str(Path(path).absolute()) for path in given["input_files"]],
+    }
+    store = local_session().store
     with program_output_to_stderr() if as_json else nullcontext():
-        tracked = allowed(list(command), directory=Path.cwd())
+        tracked = run_tracked(list(command), store=store, directory=Path.cwd(), **wanted)
     if tracked.problem:
         warn(tracked.problem)
     if as_json:

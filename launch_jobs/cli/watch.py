@@ -109,8 +109,10 @@ def _screen(*, output: bool) -> Generator[_Screen]:
     if sys.stderr.isatty():
         with console(err=True).status("") as status:
             line = _LiveLine(status, output=output)
-            yield line
-            line.end()
+            try:
+                yield line
+            finally:
+                line.end()
         return
     lines = _Lines(output=output)
     yield lines

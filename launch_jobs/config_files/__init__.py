@@ -56,7 +56,7 @@ class ConfigText:
         try:
             text = _format_of(self.path).rewrite(self.text, changes)
             found = read_config(self.path, text).values
-        except NotConfigError as error:
+        except (NotConfigError, RecursionError) as error:
             raise BadInput(f"{names} cannot be changed in {self.path}: {error}") from error
         if {keys: canonical_json(one) for keys, one in found.items()} != {
             keys: canonical_json(one) for keys, one in wanted.items()

@@ -46,7 +46,7 @@ def rewrite(text: str, changes: Mapping[Keys, JsonValue]) -> str:
 def _loaded(text: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and Python's own limit on the digits of a number
         raise NotConfigError(f"it is no TOML: {error}") from error
 
 

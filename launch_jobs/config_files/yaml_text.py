@@ -6,6 +6,7 @@ trip through a document tree would change quotes, indents and long lines.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -23,6 +24,9 @@ _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)*")
 
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)")
 """`1e-3` is a text to PyYAML, and a number to everybody else, and to whoever wrote it."""
+
+_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
+"""Signs that YAML takes for the end of a line, or for nothing: they are written as escapes."""
 
 
 class _Found:
@@ -54,8 +58,8 @@ def rewrite(text: str, changes: Mapping[Keys, JsonValue]) -> str:
 
 
 def _found(text: str) -> list[tuple[_Found, JsonValue]]:
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)  # which looks at every character at once
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise NotConfigError("it is no mapping with names")
@@ -65,11 +69,9 @@ def _found(text: str) -> list[tuple[_Found, JsonValue]]:
             for keys, node in nodes
             if node.tag in _SCALARS or (isinstance(node, yaml.SequenceNode) and _is_plain(node))
         ]
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, KeyError) as error:  # KeyError: `!!bool` before what is none
         said = " ".join(str(error).split())
         raise NotConfigError(f"it is no YAML of one document: {said}") from error
-    finally:
-        loader.dispose()  # pyright: ignore[reportUnknownMemberType]
 
 
 def _walk(mapping: yaml.MappingNode, keys: Keys, seen: set[int]) -> Iterator[tuple[Keys, yaml.Node]]:
@@ -79,13 +81,30 @@ def _walk(mapping: yaml.MappingNode, keys: Keys, seen: set[int]) -> Iterator[tup
         if name in names:
             raise NotConfigError(f"{name!r} is there twice")
         names.add(name)
-        if key.tag != _TAG + "str" or id(value) in seen:
-            continue
-        seen.add(id(value))
-        if not isinstance(value, yaml.MappingNode):
+        seen.add(id(key))
+        if isinstance(value, yaml.MappingNode) and key.tag == _TAG + "str" and value.tag == _TAG + "map":
+            if id(value) not in seen:
+                seen.add(id(value))
+                yield from _walk(value, (*keys, name), seen)
+        elif _is_new(value, seen) and key.tag == _TAG + "str" and not isinstance(value, yaml.MappingNode):
             yield (*keys, name), value
-        elif value.tag == _TAG + "map":
-            yield from _walk(value, (*keys, name), seen)
+
+
+def _is_new(node: yaml.Node, seen: set[int]) -> bool:
+    """Whether nothing of a value was met before; from now on all of it was. Lists of aliases stand for billions."""
+    if id(node) in seen:
+        return False
+    seen.add(id(node))
+    is_new = True
+    for one in _inside(node):
+        is_new = _is_new(one, seen) and is_new  # looks at all of them
+    return is_new
+
+
+def _inside(node: yaml.Node) -> list[yaml.Node]:
+    inner = cast("list[object]", node.value) if isinstance(node, yaml.CollectionNode) else []
+    pairs = (cast("tuple[object, ...]", one) if isinstance(one, tuple) else (one,) for one in inner)
+    return [each for pair in pairs for each in pair if isinstance(each, yaml.Node)]
 
 
 def _value(loader: yaml.SafeLoader, node: yaml.Node) -> JsonValue:
@@ -102,9 +121,7 @@ def _is_number(node: yaml.ScalarNode) -> bool:
 
 
 def _is_plain(node: yaml.Node) -> bool:
-    inner = cast("list[object]", node.value) if isinstance(node, yaml.CollectionNode) else []
-    nodes = [each for one in inner for each in (cast("tuple[object, ...]", one) if isinstance(one, tuple) else (one,))]
-    return node.tag in _PLAIN and all(_is_plain(one) for one in nodes if isinstance(one, yaml.Node))
+    return node.tag in _PLAIN and all(_is_plain(one) for one in _inside(node))
 
 
 def _is_block(node: yaml.Node) -> bool:
@@ -139,7 +156,12 @@ def _flow(value: JsonValue, style: str | None, tag: str) -> str:
     if isinstance(value, str):
         quotes = "'" if style == "'" and "\n" not in value else '"' if style or _FLOAT.fullmatch(value) else None
     dumped = yaml.safe_dump(
-        [value], default_style=quotes, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1 << 20
+        [value],
+        default_style=quotes,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=not _BREAKS.search(json.dumps(value, ensure_ascii=False)),
+        width=1 << 20,
     )
     return dumped.strip()[1:-1]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from launch_jobs.build.venv import COMPLETE
-from launch_jobs.datasets import dataset_cache
+from launch_jobs.datasets import cache_lock, dataset_cache
+from launch_jobs.locks import locked
 from launch_jobs.names import attempt_of
 from launch_jobs.retention import Item, Kind
 from launch_jobs.retention.needs import Needs
@@ -20,8 +20,6 @@ from launch_jobs.targets import attempt_folder
 
 _LEFT_IN = ("sources", "runs", "datasets", "logs/runs")
 """Folders of the home with one entry an attempt, named after it."""
-
-_UNTOLD = "an open run's job cannot be read"
 
 
 class Venvs:
@@ -39,18 +37,9 @@ class Venvs:
 
     def items(self) -> list[Item]:
         """Every environment; how long it is unused is told by its mark, which each use makes young."""
-        needed = self._needed
         return [
-            Item(
-                kind=self.kind,
-                key=folder.name,
-                name=f"venv {folder.name[:12]}",
-                bytes=freed_by(folder),
-                used=_last_use(folder, folder / COMPLETE),
-                needed=needed.get(folder.name, "") if needed is not None else _UNTOLD,
-            )
-            for folder in _entries(self._folder)
-            if folder.is_dir() and not folder.is_symlink()
+            _kept(self.kind, folder, "venv", used=_last_use(folder, folder / COMPLETE), needed=self._needed)
+            for folder in _folders(self._folder)
         ]
 
     def remove(self, items: Sequence[Item]) -> Iterator[Item]:
@@ -59,11 +48,7 @@ class Venvs:
 
     def _remove(self, item: Item) -> bool:
         folder = self._folder / item.key
-        with (self._folder / f"{item.key}.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
+        with suppress(BlockingIOError), locked(self._folder / f"{item.key}.lock", wait=False):
             if _last_use(folder, folder / COMPLETE) > item.used:
                 return False
             (folder / COMPLETE).unlink(missing_ok=True)
@@ -76,7 +61,7 @@ class Datasets:
 
     Args:
         home: of the agents that did so.
-        needed: those that runs need, by digest, with who does; None if that cannot be told.
+        needed: those that runs need, by name, with who does; None if that cannot be told.
     """
 
     kind = Kind.DATASETS
@@ -86,30 +71,22 @@ class Datasets:
 
     def items(self) -> list[Item]:
         """Every dataset, and every one that was only half fetched; each use makes its seal young."""
-        needed = self._needed
         return [
-            Item(
-                kind=self.kind,
-                key=folder.name,
-                name=f"dataset {folder.name[:12]}",
-                bytes=freed_by(folder),
-                used=_last_use(folder, seal_of(folder)),
-                needed=needed.get(f"sha256:{folder.name}", "") if needed is not None else _UNTOLD,
-            )
-            for folder in _entries(self._folder)
-            if folder.is_dir() and not folder.is_symlink()
+            _kept(self.kind, folder, "dataset", used=_last_use(folder, seal_of(folder)), needed=self._needed)
+            for folder in _folders(self._folder)
         ]
 
     def remove(self, items: Sequence[Item]) -> Iterator[Item]:
-        """Remove each; its seal goes first, so that no half one looks whole."""
+        """Remove each under the lock of whoever fetches it; its seal goes first, so that no half one looks whole."""
         yield from filter(self._remove, items)
 
     def _remove(self, item: Item) -> bool:
         folder = self._folder / item.key
-        if _last_use(folder, seal_of(folder)) > item.used:
-            return False
-        seal_of(folder).unlink(missing_ok=True)
-        attempt_folder.remove(folder)
+        with suppress(BlockingIOError), locked(cache_lock(folder), wait=False):
+            if _last_use(folder, seal_of(folder)) > item.used:
+                return False
+            seal_of(folder).unlink(missing_ok=True)
+            attempt_folder.remove(folder)
         return not folder.exists()
 
 
@@ -167,6 +144,22 @@ def _alone(path: Path) -> int:
         found = path.lstat()
         return found.st_blocks * 512 if found.st_nlink == 1 or path.is_dir() else 0
     return 0
+
+
+def _kept(kind: Kind, folder: Path, what: str, *, used: datetime, needed: Mapping[str, str] | None) -> Item:
+    """A folder that is named by the digest of its content, and that several runs may need."""
+    return Item(
+        kind=kind,
+        key=folder.name,
+        name=f"{what} {folder.name[:12]}",
+        bytes=freed_by(folder),
+        used=used,
+        needed=needed.get(folder.name, "") if needed is not None else "an open run's job cannot be read",
+    )
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    return (path for path in _entries(folder) if path.is_dir() and not path.is_symlink())
 
 
 def _entries(folder: Path) -> Iterator[Path]:

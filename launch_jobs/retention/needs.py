@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from launch_jobs.build.venv import venv_digest
 from launch_jobs.client import connect
+from launch_jobs.datasets import cached_name
 from launch_jobs.errors import BadInput, LaunchError
 from launch_jobs.names import JobRef
 from launch_jobs.run import OutputsUrl
@@ -79,23 +80,23 @@ class Needs:
         if jobs is None:
             return None
         found: dict[str, str] = {}
-        for name, job in jobs.items():
+        for name, job in jobs:
             with suppress(BadInput):  # not Python's: it needs none
                 digest = venv_digest(job.environment, settings.package_index)
                 found[digest.removeprefix("sha256:")[:32]] = name
         return found
 
     def datasets(self, store: JobStore) -> dict[str, str] | None:
-        """Digest of each dataset that the job of such a run declares → the run's name; None if that cannot be told."""
+        """Name in a cache of each dataset that such a run's job declares → the run's name; None if that cannot be told."""
         jobs = self._jobs(store)
         if jobs is None:
             return None
-        return {one.digest: name for name, job in jobs.items() for one in job.datasets if one.digest}
+        return {cached_name(one.digest): name for name, job in jobs for one in job.datasets if one.digest}
 
-    def _jobs(self, store: JobStore) -> dict[str, Job] | None:
-        """The job of each such run, by the run's name; None if one cannot be read."""
+    def _jobs(self, store: JobStore) -> list[tuple[str, Job]] | None:
+        """The name of each such run (several may have one name), and its job; None if one cannot be read."""
         try:
-            return {run.name: store.resolve(JobRef.parse(run.reference)).job for run in self.open}
+            return [(run.name, store.resolve(JobRef.parse(run.reference)).job) for run in self.open]
         except LaunchError:
             return None
 

@@ -95,8 +95,10 @@ class AttemptResults:
         packed = into if document.encoding is None else into.with_name(f"{into.name}.gz")
         fetch_file(self._objects, keys.file(run, attempt, document.digest), document.digest, packed)
         if document.encoding is not None:
-            unpack(packed, into)
-            packed.unlink()
+            try:
+                unpack(packed, into)
+            finally:
+                packed.unlink()
         return True
 
     def runs(self) -> Iterator[tuple[str, int]]:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 MOST_OBJECTS = 1_000_000
-_AT_ONCE = 16
+_AT_ONCE, _BATCH = 16, 10_000
 _GONE = {"NoSuchKey", "NoSuchVersion", "404", "PreconditionFailed", "412"}
 _NO_VERSIONS = {"AccessDenied", "403", "NotImplemented", "501", "MethodNotAllowed", "405"}
 """The account may list objects only, or the server keeps no versions."""
@@ -56,7 +57,7 @@ def list_objects(name: str, url: str) -> list[S3Object]:
     bucket, key = _parts(name, url)
     with failures(f"dataset {name!r}: {url} cannot be read"):
         client = s3_client(S3Access())
-        found = sorted(_below(client, bucket, key)) if key.endswith("/") or not key else [_one(client, bucket, key)]
+        found = sorted(_below(client, bucket, key)) if key.endswith("/") else [_one(client, bucket, key)]
     if not found:
         raise NotFound(f"dataset {name!r}: there is nothing at {url}", do="Mend the URL")
     if len(found) > MOST_OBJECTS:
@@ -93,8 +94,9 @@ def fetch_objects(
             _fetch(client, bucket, one, into / _path_of(one.key, key), name)
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="launch-dataset") as pool:
-        for _ in pool.map(fetch, objects):
-            pass
+        for start in range(0, len(objects), _BATCH):  # a future takes more memory than its object
+            for _ in pool.map(fetch, objects[start : start + _BATCH]):
+                pass
     return None if is_cancelled() else sha256(data)
 
 
@@ -126,15 +128,19 @@ def _state(version: str | None, etag: str) -> str:
     return f"version:{version}" if version and version != "null" else f"etag:{etag}"
 
 
-def _below(client: S3Client, bucket: str, prefix: str) -> Iterator[S3Object]:
+def _below(client: S3Client, bucket: str, prefix: str) -> list[S3Object]:
     """All objects below a prefix; folders' own empty objects are none."""
     try:
-        found = list(_versions(client, bucket, prefix))
+        return _files(_versions(client, bucket, prefix))
     except ClientError as error:
         if code_of(error) not in _NO_VERSIONS:
             raise
-        found = list(_plain(client, bucket, prefix))
-    return (one for one in found if not one.key.endswith("/"))
+        return _files(_plain(client, bucket, prefix))
+
+
+def _files(objects: Iterator[S3Object]) -> list[S3Object]:
+    """No more than tell that there are too many: a bucket can hold billions."""
+    return list(islice((one for one in objects if not one.key.endswith("/")), MOST_OBJECTS + 1))
 
 
 def _versions(client: S3Client, bucket: str, prefix: str) -> Iterator[S3Object]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from launch_jobs.config_files.rendering import ChangedFile
 from launch_jobs.job import Frozen
-from launch_jobs.run import Place
+from launch_jobs.run import Place, Stopped
 from launch_jobs.targets.secret_files import GivenSecret
 
 
@@ -63,6 +63,7 @@ class RunSpec(Frozen):
     memory_bytes: int | None = None
     shm_bytes: int | None = None
     gpus: int = 0
+    devices: tuple[str, ...] = Field(default=(), description="Exactly these, as the agent names them; empty: any.")
     network: str | None = None
     stop_grace_s: float = Field(default=10.0, description="Seconds between the polite and the hard stop.")
     output_limit_bytes: int | None = Field(default=None, description="Most bytes that `collect` brings home.")
@@ -79,6 +80,7 @@ class AttemptStatus:
         started: ISO 8601 UTC, None before the start.
         ended: ISO 8601 UTC, None before the end.
         error: what the engine says of a start that failed.
+        peak_memory_bytes: resident, of its largest process, when exited; None: nobody measured.
     """
 
     state: Literal["created", "running", "exited"]
@@ -87,6 +89,7 @@ class AttemptStatus:
     started: str | None = None
     ended: str | None = None
     error: str = ""
+    peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +131,11 @@ class Target(Protocol):
         """Output from `since` (None: the beginning) until the attempt ends."""
         ...
 
-    async def stop(self, place: Place, grace_s: float) -> None:
-        """End the attempt's whole process tree: politely, then hard after the grace. Returns when it is over."""
+    async def stop(self, place: Place, grace_s: float) -> Stopped | None:
+        """End the attempt's whole process tree: politely, then hard after the grace. Returns when it is over.
+
+        With what was done, and when; None: it was over before.
+        """
         ...
 
     async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:

@@ -9,11 +9,14 @@ import shutil
 import signal
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import NotRequired, cast
 
 from launch_jobs.errors import Refused, Unavailable
 from launch_jobs.locks import is_locked
+from launch_jobs.run import Stopped
 from launch_jobs.targets import AttemptStatus
 from launch_jobs.targets.supervisor import Order, Report, start_ticks
 
@@ -27,6 +30,7 @@ class Contents(Order):
 
     labels: dict[str, str]
     output_dir: str
+    devices: NotRequired[list[str]]
 
 
 def create(
@@ -138,7 +142,19 @@ def status(folder: Path) -> AttemptStatus | None:
         started=report.get("started"),
         ended=report.get("ended"),
         error=report.get("error", ""),
+        peak_memory_bytes=report.get("peak"),
     )
+
+
+def held_devices(runs: Path) -> dict[str, tuple[str, ...]]:
+    """Run id → its devices, of all attempts in a folder of attempts that are not over."""
+    found: dict[str, tuple[str, ...]] = {}
+    for file in runs.glob("[!.]*/spec.json"):
+        with suppress(FileNotFoundError):  # it is removed just now
+            contents, now = _contents(file.parent), status(file.parent)
+            if contents.get("devices") and now and now.state != "exited":
+                found[contents["labels"]["org.launch-jobs.run"]] = tuple(contents.get("devices", ()))
+    return found
 
 
 def start_of(folder: Path) -> float:
@@ -152,6 +168,13 @@ def start_of(folder: Path) -> float:
 def ask_to_stop(folder: Path, grace_s: float) -> None:
     """Tell the supervisor to end the program; it looks ten times a second."""
     replace(folder / "stop", str(max(0.0, grace_s)))
+
+
+def stopped(folder: Path) -> Stopped:
+    """Proof that nothing of the attempt runs any more; the supervisor, if it lived, wrote down what it sent."""
+    report = _report(folder)
+    gone = datetime.now(UTC).isoformat()
+    return Stopped(signalled=report.get("signalled"), killed=report.get("killed"), gone=gone)
 
 
 def is_running(folder: Path) -> bool:

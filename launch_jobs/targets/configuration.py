@@ -50,6 +50,7 @@ class ProcessConfiguration(Frozen):
         description="Set for the program. Names that begin with LAUNCH_ or PREFECT_ are refused.",
         json_schema_extra={"additionalProperties": False},
     )
+    gpus: int = Field(default=0, ge=0, le=16, title="GPUs", description="NVIDIA GPUs given to the program.")
     secrets: tuple[SecretUse, ...] = Field(
         default=(),
         max_length=32,
@@ -155,7 +156,6 @@ class DockerConfiguration(ProcessConfiguration):
     memory: Memory | None = Field(
         default=None, title="Memory", description="Memory limit, e.g. 512Mi or 2Gi (no swap); null: no limit."
     )
-    gpus: int = Field(default=0, ge=0, le=16, title="GPUs", description="NVIDIA GPUs given to the container.")
     shm_size: Memory | None = Field(
         default=None, title="Shared memory", description="Size of /dev/shm, e.g. 1Gi; null: the engine's (64Mi)."
     )

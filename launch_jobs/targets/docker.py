@@ -7,13 +7,14 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from launch_jobs import crashpoints
 from launch_jobs.engine import Engine, connect, engine_id
 from launch_jobs.errors import NotFound, Refused, Unavailable
-from launch_jobs.run import Place
+from launch_jobs.run import Place, Stopped
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
 from launch_jobs.targets.container_log import LogReader
 from launch_jobs.targets.containers import Container, Containers, status_of
@@ -105,20 +106,22 @@ class DockerTarget:
                 await asyncio.sleep(_PAUSES_S[failures])
                 failures += 1
 
-    async def stop(self, place: Place, grace_s: float) -> None:
+    async def stop(self, place: Place, grace_s: float) -> Stopped | None:
         """End the container: SIGTERM to its program, after the grace SIGKILL to all; returns when none of it runs.
 
         Raises:
             Unavailable: the engine cannot end it.
         """
         name = await self._name_of(place)
+        sent: dict[str, str] = {}
         for signal, patience_s in (("SIGTERM", max(0.0, grace_s)), ("SIGKILL", _KILL_S)):
             status = await self.status(place)
             if not status or status.state != "running":
-                return
+                return _stopped(sent)
+            sent[signal] = _now()
             await self._call(lambda signal=signal: self._containers().kill(name, signal))
             if await self._is(place, "exited", patience_s):
-                return
+                return _stopped(sent)
         raise Unavailable(f"the container {name} does not end", do="Look at the Docker Engine's log")
 
     async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:
@@ -130,6 +133,10 @@ class DockerTarget:
         if await self.status(place) is None:
             raise NotFound(f"{place} is gone, and its outputs with it")
         return await self._call(lambda: self._containers().collect(place.name, spec, into))
+
+    async def held_devices(self) -> dict[str, tuple[str, ...]]:
+        """Run id → the devices of its container, of all on this engine that are not over."""
+        return await self._call(lambda: self._containers().held_devices())
 
     async def remove(self, place: Place) -> None:
         """Remove the container with its anonymous volumes. Nothing there is no error."""
@@ -196,6 +203,15 @@ class DockerTarget:
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._calls, work)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _stopped(sent: dict[str, str]) -> Stopped | None:
+    """The proof of a stop; None if nothing had to be done."""
+    return Stopped(signalled=sent["SIGTERM"], killed=sent.get("SIGKILL"), gone=_now()) if sent else None
 
 
 def _owned(container: Container, place: Place, spec: RunSpec) -> AttemptStatus:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from launch_jobs import crashpoints
 from launch_jobs.errors import BadInput, Unavailable
-from launch_jobs.run import Place
+from launch_jobs.run import Place, Stopped
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec, attempt_folder, supervisor
 from launch_jobs.targets.outputs import OutputFolder, keep_tree
 from launch_jobs.targets.secret_files import SECRETS
@@ -94,7 +94,7 @@ class ProcessTarget:
                 await asyncio.sleep(pause)
                 pause = min(_SLOW_S, pause * 1.5)
 
-    async def stop(self, place: Place, grace_s: float) -> None:
+    async def stop(self, place: Place, grace_s: float) -> Stopped | None:
         """End the attempt's whole process tree: SIGTERM to the program's group, SIGKILL to all after the grace.
 
         Raises:
@@ -103,7 +103,7 @@ class ProcessTarget:
         folder = await self._folder_of(place)
         status = await asyncio.to_thread(attempt_folder.status, folder)
         if not status or status.state != "running":
-            return
+            return None
         await asyncio.to_thread(attempt_folder.ask_to_stop, folder, grace_s)
         try:
             async with asyncio.timeout(grace_s + _KILL_S):
@@ -111,11 +111,16 @@ class ProcessTarget:
                     await asyncio.sleep(_QUICK_S)
         except TimeoutError as error:
             raise Unavailable(f"the processes of {folder} do not end", do="Look for processes in state D") from error
+        return await asyncio.to_thread(attempt_folder.stopped, folder)
 
     async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:
         """Copy an exited attempt's outputs into a folder; return the paths left out (links, over the limit)."""
         folder = await self._folder_of(place)
         return await asyncio.to_thread(_collect, spec, into, folder)
+
+    async def held_devices(self) -> dict[str, tuple[str, ...]]:
+        """Run id → the devices of its process, of all in this home that are not over."""
+        return await asyncio.to_thread(attempt_folder.held_devices, self._runs)
 
     async def remove(self, place: Place) -> None:
         """End what still runs and remove the attempt's folder. Nothing there is no error."""
@@ -176,6 +181,7 @@ def _contents(spec: RunSpec) -> attempt_folder.Contents:
         "directory": spec.directory or spec.source or "",
         "labels": spec.labels,
         "output_dir": spec.output_dir,
+        "devices": list(spec.devices),
         "secrets": {one.variable: f"{SECRETS}/{one.name}" for one in spec.secrets if one.variable},
         "files": [
             {"path": str(Path(spec.root or "/") / file.path), "before": file.before, "after": file.after}

@@ -13,6 +13,7 @@ from launch_jobs.job import JsonObject
 from launch_jobs.names import attempt_name, canonical_json
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
+from launch_jobs.targets.devices import device_label, device_request
 from launch_jobs.targets.env import check_env, check_exec
 from launch_jobs.targets.secret_files import CONTAINER_SECRETS, SECRETS, SECRETS_VARIABLE, GivenSecret, exporting
 
@@ -140,7 +141,7 @@ def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder
         command=attempt.command,
         directory=attempt.directory or attempt.root,
         source=attempt.root,
-        env=_env(attempt, configuration, places, 0),
+        env=_env(attempt, configuration, places, configuration.gpus),
         labels=_labels(attempt),
         output_dir=places.outputs,
         collect=_inside(attempt.collect),
@@ -148,6 +149,7 @@ def render_process(attempt: Attempt, configuration: ProcessConfiguration, folder
         datasets=_placed(attempt, places),
         secrets=_secrets(attempt, configuration),
         files=attempt.files,
+        gpus=configuration.gpus,
         stop_grace_s=configuration.stop_grace_seconds,
         output_limit_bytes=configuration.output_limit_bytes,
     )
@@ -162,12 +164,12 @@ def container_body(spec: RunSpec) -> JsonObject:
         limits["NanoCpus"] = round(spec.cpus * 1_000_000_000)
     if spec.shm_bytes is not None:
         limits["ShmSize"] = spec.shm_bytes
-    if spec.gpus:
-        limits["DeviceRequests"] = [{"Driver": "", "Count": spec.gpus, "Capabilities": [["gpu"]], "Options": {}}]
+    if request := device_request(spec):
+        limits["DeviceRequests"] = [request]
     body: JsonObject = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in sorted(spec.env.items())],
-        "Labels": dict(spec.labels),
+        "Labels": {**spec.labels, **device_label(spec)},
         "AttachStdin": False,
         "AttachStdout": False,
         "AttachStderr": False,

@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -46,7 +47,10 @@ class Order(TypedDict):
 
 
 class Report(TypedDict, total=False):
-    """What `status.json` holds; times are ISO 8601 UTC, `ticks` the start time of `pid` in clock ticks since boot."""
+    """What `status.json` holds; times are ISO 8601 UTC, `ticks` the start time of `pid` in clock ticks since boot.
+
+    `peak` is the most memory that any one process of the program had, in bytes.
+    """
 
     state: str
     pid: int
@@ -55,6 +59,9 @@ class Report(TypedDict, total=False):
     error: str
     started: str
     ended: str
+    signalled: str
+    killed: str
+    peak: int
 
 
 def main(folder: Path) -> int:
@@ -98,8 +105,10 @@ def _supervise(folder: Path, tell: Callable[[], None]) -> None:
     report |= {"pid": program.pid, "ticks": start_ticks(program.pid) or 0}
     _write(folder, report)
     tell()
-    code = _wait(program.pid, folder / "stop")
+    code = _wait(program.pid, folder / "stop", report)
     _bury()
+    if sys.platform == "linux":
+        report["peak"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     _forget(folder)
     _write(folder, report | {"state": "exited", "exit_code": code, "ended": _now()})
 
@@ -155,8 +164,11 @@ def _put(file: File) -> None:
     new.replace(path)
 
 
-def _wait(pid: int, stop: Path) -> int:
-    """The program's exit code (128+n for signal n), when it ended by itself or because `stop` was asked for."""
+def _wait(pid: int, stop: Path, report: Report) -> int:
+    """The program's exit code (128+n for signal n), when it ended by itself or because `stop` was asked for.
+
+    What was sent to it then is in `report`.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an inherited SIG_IGN would lose the exit code
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     asked: float | None = None
@@ -168,8 +180,10 @@ def _wait(pid: int, stop: Path) -> int:
         grace = _grace(stop)
         if grace is not None and asked is None:
             asked = time.monotonic()
+            report["signalled"] = _now()
             _signal_group(pid, signal.SIGTERM)
         if grace is not None and asked is not None and time.monotonic() >= asked + grace:
+            report.setdefault("killed", _now())
             _kill_descendants()
         signal.sigtimedwait({signal.SIGCHLD}, POLL_S)
 

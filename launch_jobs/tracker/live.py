@@ -54,22 +54,22 @@ class Live:
         file = os.path.abspath(self.notebook) if self.notebook else notebook_file()  # noqa: PTH100
         if file is None:
             return _NO_NOTEBOOK
-        beside = subprocess.Popen(
+        first = {"notebook": file, "executed": executed(), "pid": os.getpid(), "name": self.name, "command": []}
+        last = {"exit_code": int(failed), "seconds": time.monotonic() - self._began}
+        with subprocess.Popen(
             [sys.executable, "-m", "launch_jobs.cli.beside"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-        )
-        first = {"notebook": file, "executed": executed(), "pid": os.getpid(), "name": self.name, "command": []}
-        last = {"exit_code": int(failed), "seconds": time.monotonic() - self._began}
-        assert beside.stdin is not None  # noqa: S101  for the type only
-        assert beside.stdout is not None  # noqa: S101
-        beside.stdin.write(json.dumps(first).encode() + b"\n")
-        beside.stdin.flush()
-        answer = json.loads(beside.stdout.readline() or b"{}")
-        if answer:
-            self._journal(answer)
-        _, said = beside.communicate(json.dumps(last).encode() + b"\n" if answer else None)
+        ) as beside:
+            assert beside.stdin is not None  # noqa: S101  for the type only
+            assert beside.stdout is not None  # noqa: S101
+            beside.stdin.write(json.dumps(first).encode() + b"\n")
+            beside.stdin.flush()
+            answer = json.loads(beside.stdout.readline() or b"{}")
+            if answer:
+                self._journal(answer)
+            _, said = beside.communicate(json.dumps(last).encode() + b"\n" if answer else None)
         print(said.decode(errors="replace").strip(), file=sys.stderr)
         return None
 
@@ -106,8 +106,7 @@ def executed() -> list[str]:
 
 
 def _shell() -> Any:
-    ipython = sys.modules.get("IPython")
-    return None if ipython is None else ipython.get_ipython()
+    return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
 
 
 def _kernel_modules() -> set[str]:

@@ -7,11 +7,12 @@ import platform
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from launch_jobs.agent_file import agent_file_path, load_agent_file
+from launch_jobs.agent_file import agent_file_path, allowed_devices, load_agent_file
 from launch_jobs.client import connect
 from launch_jobs.metrics import LIMIT
 from launch_jobs.queue import complete_queue, read_queue
 from launch_jobs.settings import load_settings
+from launch_jobs.workers.devices import owned_devices
 from launch_jobs.workers.docker import DockerWorker
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.health import Health, HealthServer
@@ -22,7 +23,7 @@ from launch_jobs.workers.slots import Slots
 from launch_jobs.workers.worker import LaunchWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 _WORKERS: dict[str, type[LaunchWorker]] = {worker.type: worker for worker in (DockerWorker, ProcessWorker)}
@@ -34,12 +35,14 @@ class AgentOptions(TypedDict, total=False):
     Attributes:
         max_jobs: most runs at once.
         drain: end when the queues are empty and all is over.
+        devices: names of the GPUs that it owns, all of them among those of its file if that names any.
         config: the agent's file; default: `agent.toml` in the home.
         health_port: port on loopback for its health and metrics; 0: a free one; default: it tells nobody.
     """
 
     max_jobs: int | None
     drain: bool
+    devices: Sequence[str] | None
     config: Path | None
     health_port: int | None
 
@@ -59,7 +62,8 @@ async def run_agent(queues: list[str], *, say: Callable[[str], None] = print, **
         pools = [await read_queue(client, name) for name in queues]
         for pool in pools:
             await complete_queue(client, pool)
-    slots, thread, health = Slots(options.get("max_jobs")), FlowThread(), Health()
+    devices = owned_devices(allowed_devices(options.get("devices"), agent_file))
+    slots, thread, health = Slots(options.get("max_jobs"), devices), FlowThread(), Health()
     # The server keeps one heartbeat a name: it must be this home's alone.
     name = f"{platform.node()}-agent-{Ownership(home).identity[:6]}"
     workers = [

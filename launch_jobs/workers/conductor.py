@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect import State
@@ -35,7 +36,9 @@ from launch_jobs.execution import end_cancelled, log_path, lost_outcome
 from launch_jobs.job import JsonObject
 from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import Place
+from launch_jobs.targets.devices import DeviceHolder
 from launch_jobs.workers.decision import Found
+from launch_jobs.workers.devices import Devices
 from launch_jobs.workers.prefect_internals import FlowClient
 
 if TYPE_CHECKING:
@@ -52,17 +55,27 @@ DEATHS_LABEL = "launch.deaths"
 """How many agents died of a run, maybe, before anything of it was started."""
 
 _OWN_FLOWS = "flows."
+_DEVICES_S = 1.0
 _logger = get_logger("launch_jobs.agent")
 
 
 class Conductor:
     """Runs the launch flows of one queue. Used from the flow thread only."""
 
-    def __init__(self, kind: TargetKind, queue: str, settings: LaunchSettings, agent: AgentFile | None = None) -> None:
+    def __init__(
+        self,
+        kind: TargetKind,
+        queue: str,
+        settings: LaunchSettings,
+        agent: AgentFile | None = None,
+        *,
+        devices: Devices | None = None,
+    ) -> None:
         self._kind: TargetKind = kind
         self._queue = queue
         self._settings = settings
         self._agent = agent or AgentFile()
+        self._devices = devices or Devices(None)
         self._reached: tuple[Target, DockerAccess] | None = None
         self._flows: dict[str, Flow[..., Any]] = {}  # operator-owned flows of any signature
 
@@ -81,6 +94,28 @@ class Conductor:
         """
         target, _ = await self._reach()
         await target.status(await target.place("any"))
+
+    async def recover_devices(self) -> None:
+        """Learn which devices living attempts hold, those of dead agents and of other agents, too.
+
+        Raises:
+            Unavailable: the target does not answer.
+        """
+        target, _ = await self._reach()
+        if self._devices.names is not None and isinstance(target, DeviceHolder):
+            self._devices.found(await target.held_devices())
+
+    async def _assign(self, run: str, number: int) -> tuple[str, ...]:
+        """The devices that a run was claimed with; an adopted one that was not started waits for its own."""
+        if self._devices.names is None:
+            return ()
+        if not self._devices.fits(number):
+            raise Refused(f"This agent owns {len(self._devices.names)} GPUs, and {number} are wanted")
+        while (devices := self._devices.take(run, number)) is None:
+            await asyncio.sleep(_DEVICES_S)
+            with suppress(Unavailable):
+                await self.recover_devices()
+        return devices
 
     async def conduct(self, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool) -> None:
         """Run a claimed run's flow to its end. Whatever happens, the run's state tells it; nothing is raised."""
@@ -118,6 +153,7 @@ class Conductor:
                 target=target,
                 docker=access,
                 agent=self._agent,
+                assign=partial(self._assign, str(run.id)),
                 variables=(
                     defaults,
                     cast("JsonObject", run.job_variables or {}),

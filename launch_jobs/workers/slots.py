@@ -1,13 +1,16 @@
-"""How many runs one agent works on at once, over all its queues."""
+"""How many runs one agent works on at once, over all its queues, and on which devices."""
 
 from __future__ import annotations
+
+from launch_jobs.workers.devices import Devices
 
 
 class Slots:
     """A counter with an upper limit; used from the agent's main thread only."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, devices: Devices | None = None) -> None:
         self.limit = limit
+        self.devices = devices or Devices(None)
         self.used = 0
 
     def restrict(self, limit: int | None) -> None:

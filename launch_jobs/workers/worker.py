@@ -6,6 +6,7 @@ import abc
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
@@ -21,12 +22,13 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import PrefectException
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from typing_extensions import override
 
 from launch_jobs import crashpoints, metrics
 from launch_jobs.agent_file import AgentFile, agent_file_path, load_agent_file
+from launch_jobs.client import FLOW_LABEL
 from launch_jobs.configured import agent_settings
 from launch_jobs.context import TargetKind
 from launch_jobs.errors import LaunchError, Refused, Unavailable
@@ -38,6 +40,7 @@ from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
 from launch_jobs.workers.admission import FRESH_S, Admission, due, limits_of
 from launch_jobs.workers.conductor import Conductor
+from launch_jobs.workers.devices import gpus_wanted, owned_devices
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.health import Health
 from launch_jobs.workers.ownership import Ownership
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 _BLIND_SECONDS = 5.0
+_DEVICES_SECONDS = 2.0
 _SEEN_SECONDS = 15.0
 _LIMITS_SECONDS = 5.0
 _CLAIMED = "Claimed by agent"
@@ -72,12 +76,13 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     ) -> None:
         super().__init__(*args, **kwargs)
         self.settings = load_settings()
-        self.slots = slots or Slots(internals.run_limit(self))
         self.thread = thread or FlowThread()
         self.health = health or Health()
         self.ownership = Ownership(self.settings.home)
         self.agent_file = agent_file or load_agent_file(agent_file_path(self.settings.home))
-        self.conductor = Conductor(self.kind, self.pool, self.settings, self.agent_file)
+        self.slots = slots or Slots(internals.run_limit(self), owned_devices(self.agent_file.devices))
+        self.conductor = self._conductor()
+        self._recovered = 0.0
         self.active: dict[UUID, asyncio.Event] = {}
         """The runs this agent works on, each with the event that cancels it."""
         self._reconciler = Reconciler(self, self.settings.adopt_grace_s)
@@ -124,8 +129,11 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.settings = await agent_settings(self.settings)
         self.slots.restrict(self.settings.max_jobs)
         self.slots.restrict(self.agent_file.max_jobs)
-        self.conductor = Conductor(self.kind, self.pool, self.settings, self.agent_file)
+        self.conductor = self._conductor()
         await super().setup()
+
+    def _conductor(self) -> Conductor:
+        return Conductor(self.kind, self.pool, self.settings, self.agent_file, devices=self.slots.devices)
 
     @property
     def pool(self) -> str:
@@ -141,6 +149,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         if self.stopping or not self.slots.free or not internals.has_pool(self):
             return 0
         if not self._admission.is_open or not await self._is_due():
+            self.slots.devices.leave_line(self.pool)
             return 0
         asked = time.monotonic()
         polled = await self.client.get_scheduled_flow_runs_for_work_pool(
@@ -148,14 +157,47 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         )
         if polled:
             await asyncio.wrap_future(self.thread.submit(self.conductor.check_target()))
+            await self._recover_devices()
+        self.slots.devices.leave_line(self.pool, [str(response.flow_run.id) for response in polled])
         claimed = 0
         for response in polled:
             if self.stopping or not self.slots.free or claimed == at_most or not self._admission.is_open:
                 break
             if claimed and time.monotonic() > asked + FRESH_S:
                 break  # `_Turns` polls again at once
-            claimed += await self._claim(response.flow_run, asked)
+            is_kept = await self._claim_with_devices(response.flow_run, asked)
+            if is_kept is None:
+                break
+            claimed += is_kept
         return claimed
+
+    async def _claim_with_devices(self, run: FlowRun, asked: float) -> bool | None:
+        """Claim a run and the devices that it wants; None: it waits for them, and nobody passes it."""
+        devices, number = self.slots.devices, await self._gpus(run)
+        if not devices.fits(number):
+            return False  # another agent may have more
+        if not devices.claim(self.pool, str(run.id), number):
+            return None
+        is_kept = await self._claim(run, asked)
+        if not is_kept:
+            devices.give(str(run.id))
+        return is_kept
+
+    async def _recover_devices(self) -> None:
+        if self.slots.devices.names is not None and time.monotonic() > self._recovered + _DEVICES_SECONDS:
+            await asyncio.wrap_future(self.thread.submit(self.conductor.recover_devices()))
+            self._recovered = time.monotonic()
+
+    async def _gpus(self, run: FlowRun) -> int:
+        """How many of the agent's GPUs a run wants; what `submit` made says all of it, else its deployment the rest."""
+        if self.slots.devices.names is None:
+            return 0
+        layers = [cast("JsonObject", run.job_variables or {})]
+        if FLOW_LABEL not in run.labels and run.deployment_id:
+            with suppress(ObjectNotFound):
+                deployment = await self.client.read_deployment(run.deployment_id)
+                layers.insert(0, cast("JsonObject", deployment.job_variables or {}))
+        return gpus_wanted(cast("JsonObject", self.work_pool.base_job_template), layers, CONFIGURATIONS[self.kind])
 
     async def _is_due(self) -> bool:
         """Whether a poll may find a run. To count costs the server a seventh of a poll, which writes down who polled.
@@ -260,6 +302,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     def _finished(self, run: UUID) -> None:
         del self.active[run]
         self.slots.give()
+        self.slots.devices.give(str(run))
         metrics.RUNNING.set(self.slots.used)
         self.ownership.release(str(run))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -127,11 +127,14 @@ def test_what_cannot_be_told_or_written_is_no_parameter() -> None:
         ("a.yaml", "a: 1\na: 2", "twice"),
         ("a.yaml", "x: {{ a }", "no YAML"),
         ("a.yaml", "x: " + "[" * 3000, "too deeply"),
+        ("a.yaml", "a: \1", "no YAML"),
+        ("a.yaml", "a: !!bool maybe", "no YAML"),
         ("a.json", "[1]", "no object"),
         ("a.json", "{", "no JSON"),
         ("a.json", '{"a": 1, "a": 2}', "twice"),
         ("a.json", "[" * 200_000, "too deeply"),
         ("a.toml", "x", "no TOML"),
+        ("a.toml", "x = " + "1" * 5000, "no TOML"),
         ("a.ini", "x=1", "does not end in"),
     ],
 )
@@ -156,6 +159,19 @@ def test_what_would_change_more_is_refused(path: str, text: str, keys: Keys, val
         read_config(path, text).changed({keys: value})
 
 
+def test_aliases_that_stand_for_billions_of_values_are_looked_at_once() -> None:
+    """A list with an alias in it is no parameter, and changing what it names would change it, too."""
+    laughs = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]
+    config = read_config("a.yaml", "\n".join(["a0: &a0 [1, 2]", *laughs, "loop: &l [*l]"]))
+    assert config.values == {("a0",): [1, 2]}
+
+
+def test_a_value_that_something_else_names_has_one_place() -> None:
+    """An alias of what is inside another value, which would change with it, is no parameter."""
+    text = "m: {k: &v 0}\na: [*v, &x 1]\n1: &y 2\nl: [&z 3]\nb: *x\nc: *y\nd: *z\n"
+    assert read_config("a.yaml", text).values == {("m", "k"): 0, ("l",): [3]}
+
+
 SCALARS = st.one_of(
     st.booleans(),
     st.integers(-(1 << 62), 1 << 62),
@@ -167,6 +183,7 @@ LOADERS: dict[str, Any] = {"a.yaml": yaml.safe_load, "a.json": json.loads, "a.to
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(list(LOADERS)), st.one_of(SCALARS, st.lists(SCALARS, max_size=4)))
+@example("a.yaml", ["\x85", "ä\u2028"])
 def test_a_program_reads_the_value_that_was_asked_for(path: str, value: JsonValue) -> None:
     """What is written is read as the same value, whatever it holds; its neighbours stay."""
     text = {"a.yaml": "a: 1  # c\nx: 5\nz: {y: 6, l: 2}\n", "a.json": '{"a": 1, "x": 5}', "a.toml": "a = 1\nx = 5\n"}[

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from cluster import faults, foreign, lifecycle
 from cluster.commands import ClusterError
 from cluster.layout import HOST_ADDRESS, NODES, Layout, find_layout
-from cluster.programs import tools
+from cluster.programs import see_to_programs, tools
 from filelock import FileLock
 
-_USAGE = "usage: cluster start | stop | status | env | import IMAGE | kill|hold|release NODE PART"
+_USAGE = "usage: cluster build | start | stop | status | env | import IMAGE | kill|hold|release NODE PART"
 
 
 def _start(layout: Layout) -> int:
@@ -23,6 +23,13 @@ def _start(layout: Layout) -> int:
     if os.geteuid() != 0:
         raise ClusterError("starting a cluster needs root; or name one by KUBECONFIG")
     lifecycle.start(layout)
+    return 0
+
+
+def _build(layout: Layout) -> int:
+    """Only what `start` would do first, so that it can be done beside something else."""
+    if not foreign.find(layout):
+        see_to_programs(layout)
     return 0
 
 
@@ -58,7 +65,13 @@ def _env(layout: Layout) -> int:
     return 0
 
 
-_COMMANDS: dict[str, Callable[[Layout], int]] = {"start": _start, "stop": _stop, "status": _status, "env": _env}
+_COMMANDS: dict[str, Callable[[Layout], int]] = {
+    "build": _build,
+    "start": _start,
+    "stop": _stop,
+    "status": _status,
+    "env": _env,
+}
 _FAULTS = {"kill": faults.kill, "hold": faults.hold, "release": faults.release}
 
 
@@ -83,6 +96,8 @@ def main(arguments: list[str]) -> int:
     except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ def parts(node: Node) -> dict[str, Arguments]:
     if node is NODES[0]:
         commands |= _control_plane()
     commands["kubelet"] = _kubelet(node)
-    plugins = f"{node.inside}/kubelet/device-plugins"
-    commands["gpu-plugin"] = [_program("gpu-plugin"), f"--folder={plugins}", f"--count={node.gpu.count}"]
+    commands["gpu-plugin"] = [_program("gpu-plugin"), f"--count={node.gpu.count}"]
     commands["kube-proxy"] = [_program("kube-proxy"), f"--config={node.inside}/kube-proxy.json"]
     commands["registry"] = ["docker-registry", "serve", str(node.inside / "registry.yml")]
     return commands
@@ -78,6 +77,7 @@ def _control_plane() -> dict[str, Arguments]:
             f"--service-account-private-key-file={_KEYS}/accounts.key",
             "--use-service-account-credentials",
             "--leader-elect=false",
+            f"--flex-volume-plugin-dir={NODES[0].inside}/volume-plugins",
             # A lost node is found in half the time, so that tests of it need not wait long.
             "--node-monitor-grace-period=24s",
         ],
@@ -216,6 +216,8 @@ disabled_plugins = {json.dumps(NO_PLUGINS)}
 address = "{node.inside}/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE_IMAGE}"
+# This host may not let us protect a process from the kernel's end of memory.
+restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{programs}"
 conf_dir = "{node.inside}/cni"

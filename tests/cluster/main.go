@@ -1,5 +1,5 @@
 // The parts of a Kubernetes cluster in one program; its first argument, or the name by which it is called, says which.
-// They are the upstream modules' own commands, linked; only the plugin of simulated GPUs is ours.
+// They are the upstream modules' own commands, linked.
 package main
 
 import (
@@ -37,7 +37,6 @@ var parts = map[string]func() int{
 	"kubectl":                 runKubectl,
 	"etcd":                    func() int { etcdmain.Main(os.Args); return 0 },
 	"coredns":                 runDNS,
-	"gpu-plugin":              runGPUs,
 }
 
 // As upstream's own main: kubectl says its errors itself.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cluster.layout import find_layout
 from infrastructure.cluster import Cluster
+from infrastructure.pod_door import door_for_pods
 
 Manifest = dict[str, Any]
 
@@ -137,6 +138,15 @@ def test_pod_reaches_the_api(space: Space) -> None:
     space.cluster.apply(space.pod("inside", "python3", "-c", ASK_THE_API))
     space.wait("pod/inside", ".status.phase", "Succeeded")
     assert space.kubectl("logs", "inside") == "200\n"
+
+
+def test_pod_reaches_a_server_of_this_host(own_cluster: Cluster, space: Space, s3_server: str) -> None:
+    """What listens on loopback only has a door for pods."""
+    with door_for_pods(int(s3_server.rsplit(":", 1)[1])) as address:
+        ask = f"import urllib.request; print(urllib.request.urlopen('http://{address}/', timeout=20).status)"
+        own_cluster.apply(space.pod("asking", "python3", "-c", ask))
+        space.wait("pod/asking", ".status.phase", "Succeeded")
+    assert space.kubectl("logs", "asking") == "200\n"
 
 
 def test_pods_of_two_nodes_talk(own_cluster: Cluster, space: Space) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from fault_engine import SOCKET, EngineWitness, engine_witness, remove_all
 from fault_history import PROGRAM
 from fault_proxy import FaultProxy, proxy_to
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
@@ -32,6 +33,7 @@ from launch_jobs.store.jobs import JobStore, open_store
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 _STORE_SIZE = "64m"
+_IMAGES = {"LAUNCH_JOBS_BASE_IMAGE", "LAUNCH_JOBS_CA_BUNDLE", "LAUNCH_JOBS_BUILD_NETWORK"}
 
 
 @dataclass
@@ -67,6 +69,8 @@ class Bench:
         patience: factor on all times, for a machine that is busy with others' work.
         job: the witness program, as a job.
         program: its file.
+        engine: what agents take for the Docker Engine.
+        containers: what the engine says; None: the campaign is on process queues.
     """
 
     home: Path
@@ -77,9 +81,17 @@ class Bench:
     front: FaultProxy
     job: JobVersion
     program: Path
+    engine: FaultProxy
+    containers: EngineWitness | None = None
     patience: float = 1.0
+    images: dict[str, str] = field(default_factory=dict[str, str])
     random: Random = field(default_factory=lambda: Random(0))
     agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
+
+    @property
+    def target(self) -> str:
+        """The type of queues."""
+        return "docker" if self.containers else "process"
 
     def environment(self, api: str | None = None, **more: str) -> dict[str, str]:
         """Of a child process that talks to the API by a proxy's address, or straight."""
@@ -90,6 +102,8 @@ class Bench:
             "PREFECT_API_URL": f"http://{api}/api" if api else self.connection.api_url,
             "PREFECT_API_AUTH_STRING": self.connection.auth_string,
             "PREFECT_PROFILES_PATH": str(self.home / "profiles.toml"),
+            "DOCKER_HOST": f"unix://{self.engine.address}",
+            **self.images,
             **more,
         }
 
@@ -163,15 +177,25 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder: Path, *, seed: int = 0, patience: float = 1.0) -> AsyncGenerator[Bench]:
-    """Bring a bench up in a folder of its own, and take everything down again."""
+async def bench(
+    folder: Path, *, seed: int = 0, patience: float = 1.0, to: Connection | None = None, docker: bool = False
+) -> AsyncGenerator[Bench]:
+    """Bring a bench up in a folder of its own, and take everything down again.
+
+    Args:
+        folder: empty.
+        seed: of all choices.
+        patience: factor on all times.
+        docker: on docker queues.
+        to: a server to be used, which is never killed; None: one of its own.
+    """
     home = folder / "home"
     (home / "logs").mkdir(parents=True)
+    images = {name: value for name, value in os.environ.items() if name in _IMAGES}
     with _environment({"LAUNCH_JOBS_HOME": str(home), "PREFECT_PROFILES_PATH": str(home / "profiles.toml")}):
         settings = LaunchSettings(port=0)
         async with AsyncExitStack() as stack:
-            stack.callback(down, settings, say=lambda _: None)
-            connection = (await asyncio.to_thread(up, settings, say=lambda _: None)).connection
+            connection = to or await _own_server(settings, stack)
             settings = settings.model_copy(update={"port": connection.port})
             stack.enter_context(_small_disk(home / "store"))
             store = open_store((home / "store").as_uri())
@@ -183,20 +207,22 @@ async def bench(folder: Path, *, seed: int = 0, patience: float = 1.0) -> AsyncG
             }
             stack.enter_context(temporary_settings(known))
             job = await asyncio.to_thread(_witness, folder, store)
+            engine = await stack.enter_async_context(proxy_to(SOCKET, str(folder / "engine.sock")))
+            containers = engine_witness(folder / "events") if docker else None
             made = Bench(
-                home,
-                settings,
-                connection,
-                store,
-                proxy,
-                front,
-                job,
-                folder / "code" / "witness.sh",
-                patience,
-                Random(seed),
+                home, settings, connection, store, proxy, front, job, folder / "code" / "witness.sh", engine, containers
             )
+            made.patience, made.random, made.images = patience, Random(seed), images
+            if containers:
+                stack.callback(remove_all, job.job.digest, set[str]())
+                stack.callback(containers.close)
             stack.callback(made.stop_agents)
             yield made
+
+
+async def _own_server(settings: LaunchSettings, stack: AsyncExitStack) -> Connection:
+    stack.callback(down, settings, say=lambda _: None)
+    return (await asyncio.to_thread(up, settings, say=lambda _: None)).connection
 
 
 def _witness(folder: Path, store: JobStore) -> JobVersion:

@@ -19,8 +19,8 @@ from random import Random
 from fault_bench import Bench, bench
 from fault_checker import Violation, longest_recovery, violations
 from fault_control import NAMES, stock_round
-from fault_kinds import FAULTS, Fault
 from fault_round import new_round
+from fault_table import FAULTS, Fault
 
 from launch_jobs.audit import audit
 
@@ -34,12 +34,14 @@ class Options:
         at_once: runs a round.
         patience: factor on all times.
         stock: with stock workers, as control.
+        docker: on docker queues.
     """
 
     seed: int = 0
     at_once: int = 4
     patience: float = 1.0
     stock: bool = False
+    docker: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ async def check(bench: Bench) -> tuple[Violation, ...]:
 async def campaign(faults: Sequence[Fault], folder: Path, options: Options, say: Callable[[str], None]) -> list[Played]:
     """Play all rounds on one bench, then `launch check`; each round has a number of runs of its own."""
     played: list[Played] = []
-    async with bench(folder, seed=options.seed, patience=options.patience) as made:
+    async with bench(folder, seed=options.seed, patience=options.patience, docker=options.docker) as made:
         for number, fault in enumerate(faults):
             name = f"{number:03}-{fault.number.replace(':', '-')}"
             result = await _one(made, fault, folder / "rounds" / name, options)
@@ -145,6 +147,8 @@ def chosen(arguments: argparse.Namespace) -> list[Fault]:
         pool = [fault for fault in FAULTS if fault.number in NAMES]
     if names:
         pool = [fault for fault in FAULTS if fault.number in names or fault.number.partition(":")[0] in names]
+    target = "docker" if arguments.docker else "process"
+    pool = [fault for fault in pool if target in fault.targets]
     random, rounds = Random(arguments.seed), list(pool)
     while len(rounds) * arguments.at_once < arguments.runs:
         rounds.append(random.choice(pool))
@@ -161,6 +165,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--faults", default="", help="only these, F06,F10…")
     parser.add_argument("--patience", type=float, default=1.0, help="factor on all times, for a busy machine")
     parser.add_argument("--stock", action="store_true", help="the control: stock process workers in place of agents")
+    parser.add_argument("--docker", action="store_true", help="on docker queues")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--list", action="store_true", help="say which faults there are")
     parser.add_argument("--keep", type=Path, help="folder for histories and agents' logs")
@@ -183,7 +188,7 @@ def main() -> int:
             campaign(
                 rounds,
                 folder,
-                Options(arguments.seed, arguments.at_once, arguments.patience, arguments.stock),
+                Options(arguments.seed, arguments.at_once, arguments.patience, arguments.stock, arguments.docker),
                 say,
             )
         )

@@ -16,7 +16,8 @@ from typing import Any, cast
 import control_flow
 from fault_bench import AgentProcess, Bench
 from fault_history import Asked, Record
-from fault_round import Round, states_of
+from fault_round import Round
+from fault_server import logs_of, states_of
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import PrefectException
@@ -74,7 +75,7 @@ class StockRound(Round):
         states = await states_of(run.id)
         claims = tuple(state.timestamp.timestamp() for state in states if state.type is StateType.PENDING)
         # It keeps nothing but what Prefect's logs show; and of those only the program's lines count.
-        shown = tuple(line for line in await self.printed(run.id) if line.startswith("line "))
+        shown = tuple(log.message for log in await logs_of(run.id) if log.message.startswith("line "))
         return replace(record, claims=claims, log=shown, shown=shown)
 
 

@@ -1,12 +1,9 @@
-"""The faults, by their numbers in RELIABILITY 3.3: each does its worst to a round, and leaves what it broke mended."""
+"""What the faults of RELIABILITY 3.3 do: each does its worst to a round, and leaves what it broke mended."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
 
 import psutil
 from fault_bench import is_small_disk
@@ -16,25 +13,6 @@ from fault_round import Round
 WAIT_S = 60.0
 OUTAGE_S = 18.0
 """Three minutes, scaled 1:10."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault.
-
-    Attributes:
-        number: in RELIABILITY 3.3; a crash point has its name behind it.
-        what: in words.
-        inject: does it; submits `runs` runs.
-        limit: of the round's queue.
-        short: whether the short campaign has it.
-    """
-
-    number: str
-    what: str
-    inject: Callable[[Round, int], Awaitable[None]]
-    limit: int | None = None
-    short: bool = False
 
 
 async def _working(round: Round, runs: int, seconds: float) -> None:
@@ -271,50 +249,20 @@ async def poison(round: Round, runs: int) -> None:
     await round.submit(runs, seconds=0.2)
 
 
-_CRASHES = {
-    "claim.before": "F01",
-    "claim.after": "F02",
-    "place.before": "F03",
-    "place.after": "F03",
-    "start.before": "F04",
-    "start.after": "F05",
-    "exit.after": "F07",
-    "outputs.after": "F07",
-    "outcome.before": "F07",
-    "outcome.after": "F08",
-    "remove.after": "F08",
-}
+async def lost_engine_answers(round: Round, runs: int) -> None:
+    """F15: the engine creates, starts, stops and removes containers, and its answer is lost."""
+    for what in ("create", "start", "wait", "stop"):
+        rule = Rule(rf"POST .*/containers/.*{what}", "drop", times=round.bench.random.randint(1, 3))
+        round.bench.engine.rules.append(rule)
+    round.bench.engine.rules.append(Rule(r"DELETE .*/containers/", "drop", times=2))
+    round.agent()
+    await round.submit(runs, seconds=0.5)
+    await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
 
-FAULTS: tuple[Fault, ...] = (
-    Fault("F00", "no fault", nothing, short=True),
-    Fault("F06", "agent killed, programs end meanwhile", ends_while_away, short=True),
-    Fault("F10", "agent asked to leave", asked_to_leave, short=True),
-    Fault("F17", "API refuses while programs end", partial(api_away, "refuse"), short=True),
-    Fault("F17s", "API is silent while programs end", partial(api_away, "silent")),
-    Fault("F28", "submitters' clocks are wrong", submitters_clock, limit=1, short=True),
-    Fault("F31", "agents race for a limit of 1", racing_agents, limit=1, short=True),
-    Fault("F33", "cancels, agent alive", partial(cancelled, True), short=True),
-    Fault("F33d", "cancels, agent dead", partial(cancelled, False), short=True),
-    Fault("F33c", "cancels around the claim", cancelled_as_claimed),
-    *(
-        Fault(f"{number}:{point}", f"agent dies at {point}", partial(crash_at, point), short=number == "F02")
-        for point, number in _CRASHES.items()
-    ),
-    Fault("F09", "agents killed again and again", kill_again_and_again),
-    Fault("F09a", "agent dies while it adopts", crash_while_adopting),
-    Fault("F09r", "agent dies while it puts a run back", crash_while_requeueing),
-    Fault("F11", "agent frozen, another one comes", frozen),
-    Fault("F13", "answers to the agent are lost", lost_answers, short=True),
-    Fault("F14", "answers to submitters are lost", lost_submits, short=True),
-    Fault("F18", "Prefect server killed", server_killed),
-    Fault("F19", "PostgreSQL killed", database_killed),
-    Fault("F20", "API overloaded and slow", api_overloaded),
-    Fault("F27", "link flaps", flapping),
-    Fault("F29+", "agent's clock is 10 min ahead", partial(agents_clock, "+600s")),
-    Fault("F29-", "agent's clock is 10 min behind", partial(agents_clock, "-600s")),
-    Fault("F34", "programs that ignore SIGTERM", stubborn),
-    Fault("F36", "program and supervisor killed", attempt_killed),
-    Fault("F41", "store's disk full", disk_full, short=True),
-    Fault("F56", "everything killed", everything_killed),
-    Fault("F59", "poison run", poison),
-)
+
+async def engine_away(how: str, round: Round, runs: int) -> None:
+    """F35, F37: the agent cannot reach the engine while containers run and end."""
+    await _working(round, runs, 4)
+    round.bench.engine.go_down("silent" if how == "silent" else "refuse")
+    await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
+    await asyncio.sleep(OUTAGE_S)

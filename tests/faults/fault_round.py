@@ -14,22 +14,18 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import psutil
 from fault_bench import AgentProcess, Bench
 from fault_checker import RECOVERY_S
+from fault_engine import containers_of, remove_all
 from fault_history import Asked, History, Record, Seen, read_witness
-from prefect import State
+from fault_server import shown, states_of
 from prefect.client.schemas.filters import (
-    LogFilter,
-    LogFilterFlowRunId,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, Log
-from prefect.client.schemas.sorting import LogSort
+from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from launch_jobs.client import connect
@@ -37,7 +33,7 @@ from launch_jobs.errors import LaunchError, Refused, Unavailable
 from launch_jobs.job import Overrides
 from launch_jobs.names import attempt_of
 from launch_jobs.queue import create_queue, delete_queue
-from launch_jobs.runs import CLAIM, OUTPUT_LOGGER, cancel_run
+from launch_jobs.runs import CLAIM, cancel_run
 from launch_jobs.submission import Submission, submit
 
 _ASK_S = 30.0
@@ -61,11 +57,13 @@ class Round:
 
     @property
     def witness(self) -> Path:
-        """The file that programs append to."""
-        return self.folder / "witness"
+        """The file that programs append to; of containers the engine tells."""
+        return Path(os.devnull) if self.bench.containers else self.folder / "witness"
 
     def seen(self) -> tuple[Seen, ...]:
         """What the witness tells now."""
+        if self.bench.containers:
+            return self.bench.containers.seen({asked.run for asked in self.asked if asked.run})
         text = self.witness.read_text() if self.witness.exists() else ""
         return read_witness(line for line in text.splitlines(keepends=True) if line.endswith("\n"))
 
@@ -151,6 +149,7 @@ class Round:
         """The faults are over: let an agent be there, and wait until all is over, or time is."""
         self.bench.proxy.come_back()
         self.bench.front.come_back()
+        self.bench.engine.come_back()
         if not any(agent.lives for agent in self.agents):
             self.agent()
         self.cleared = time.monotonic()
@@ -210,22 +209,10 @@ class Round:
             claims=tuple(state.timestamp.timestamp() for state in states if CLAIM.fullmatch(state.message or "")),
             outcomes=tuple((n, outcome.state.value) for n, outcome in found if outcome),
             log=self._stored_log(str(run.id), number),
-            shown=await self.shown(run.id),
+            shown=await shown(run.id),
             ended=self.ended.get(str(run.id)),
             reason=(run.state.message if run.state else None) or "",
         )
-
-    async def shown(self, run: UUID) -> tuple[str, ...]:
-        """The output as Prefect shows it; what has the time of another line was sent twice, and is read once."""
-        found: dict[float, str] = {}
-        for entry in await logs_of(run):
-            if entry.name.endswith(f".{OUTPUT_LOGGER}"):
-                found.setdefault(entry.timestamp.timestamp(), entry.message)
-        return tuple(found.values())
-
-    async def printed(self, run: UUID) -> list[str]:
-        """All that Prefect logged of a run."""
-        return [entry.message for entry in await logs_of(run)]
 
     def _stored_log(self, run: str, attempt: int) -> tuple[str, ...] | None:
         with tempfile.TemporaryDirectory() as folder:
@@ -239,7 +226,8 @@ class Round:
         attempts = {path.name: attempt_of(path.name) for path in (self.bench.home / "runs").glob("lj-*")}
         folders = [name for name, attempt in attempts.items() if attempt and attempt[0] in over]
         marks = {f"LAUNCH_RUN_ID={run}".encode() for run in over}
-        return folders + [f"pid {pid}" for pid in psutil.pids() if marks & _environment_of(pid)]
+        left = containers_of(over) if self.bench.containers else []
+        return left + folders + [f"pid {pid}" for pid in psutil.pids() if marks & _environment_of(pid)]
 
 
 def _environment_of(pid: int) -> set[bytes]:
@@ -249,35 +237,19 @@ def _environment_of(pid: int) -> set[bytes]:
         return set()
 
 
-async def states_of(run: UUID) -> list[State[Any]]:  # Prefect's untyped states
-    """A run's states, oldest first."""
-    async with connect() as client:
-        return sorted(await client.read_flow_run_states(run), key=lambda state: state.timestamp)
-
-
-async def logs_of(run: UUID) -> list[Log]:
-    """All that Prefect logged of a run, in order."""
-    found: list[Log] = []
-    async with connect() as client:
-        mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
-        while True:
-            page = await client.read_logs(log_filter=mine, limit=_PAGE, offset=len(found), sort=LogSort.TIMESTAMP_ASC)
-            found += page
-            if len(page) < _PAGE:
-                return found
-
-
 @asynccontextmanager
 async def new_round(bench: Bench, folder: Path, *, limit: int | None = None) -> AsyncGenerator[Round]:
     """A round on a queue of its own, which is gone after it, with all its agents."""
-    queue = f"process-{uuid.uuid4().hex[:6]}"
+    queue = f"{bench.target}-{uuid.uuid4().hex[:6]}"
     folder.mkdir(parents=True)  # noqa: ASYNC240 - once, and local
-    await create_queue(queue, "process", limit=limit)
+    await create_queue(queue, bench.target, limit=limit)
     made = Round(bench, queue, folder, limit)
     try:
         yield made
     finally:
         bench.stop_agents()
         bench.agents.clear()
+        if bench.containers:
+            remove_all("none", {asked.run for asked in made.asked if asked.run})
         with suppress(LaunchError):
             await delete_queue(queue)

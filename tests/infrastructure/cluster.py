@@ -70,7 +70,7 @@ def cluster() -> Cluster:
 def own_cluster(cluster: Cluster) -> Cluster:
     """The cluster of scripts/cluster: its nodes and GPUs are known."""
     if not cluster.is_ours:
-        missing("the cluster of scripts/cluster: KUBECONFIG names another")
+        pytest.skip("missing part: the cluster of scripts/cluster: KUBECONFIG names another")
     return cluster
 
 

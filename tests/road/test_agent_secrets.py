@@ -125,17 +125,17 @@ async def _failed(road: Road, queue: str, *secrets: str) -> RunInfo:
 
 
 async def test_what_cannot_be_given_ends_the_run_before_it_starts(road: Road, tmp_path: Path) -> None:
-    """A name that is not bound, or for another queue, fails; a command that fails is the host's fault, not the user's."""
+    """A name that is not bound, or for another queue, fails; what cannot be read is the host's fault."""
     queue = await road.queue("process")
     _agent_file(road.home, queue, _canary(), tmp_path / "missing")
     road.agent("-q", queue)
     for name in ("nobody-knows", "other"):
         info = await _failed(road, queue, name)
         assert info.state is RunState.FAILED
-        assert f"no secret '{name}' for runs of the queue '{queue}'" in info.reason
+        assert f"no secret '{name}' for runs of the queue '{queue}'" in str(info.reason)
     info = await _failed(road, queue, "key")
     assert info.state is RunState.CRASHED
-    assert "secret 'key' cannot be read" in info.reason
+    assert "secret 'key' cannot be read" in str(info.reason)
 
 
 @pytest.fixture

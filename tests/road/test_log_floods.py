@@ -1,10 +1,11 @@
-"""Floods and odd bytes of real programs: the run ends well, its log is kept whole, the live log says what is left out."""
+"""Floods and odd bytes of real programs: the run ends well, its log is whole, the live log says what is left out."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import AsyncGenerator, Generator
@@ -69,6 +70,23 @@ async def _polled(road: Road, run: str, pid: int) -> AsyncGenerator[int]:
         yield process.memory_info().rss
         await asyncio.sleep(0.2)
     assert (await road.end(run)).state is RunState.COMPLETED
+
+
+async def test_a_killed_agent_leaves_no_gap(road: Road, tmp_path: Path) -> None:
+    """Each line is in the live log once and in order, though the agent died in between; the next one goes on."""
+    queue = await road.queue("process")
+    first, go = road.agent("-q", queue), tmp_path / "go"
+    count = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i; [ $i -ne 1500 ] || sleep 3; done"
+    run = await road.submit(road.job(f"{count}; until [ -e {go} ]; do sleep 0.1; done"), queue)
+    while len(await _live(run)) < 1000:
+        await road.until(run, lambda info: not info.state.is_final)
+    first.stop(signal.SIGKILL)
+    road.agent("-q", queue)
+    go.touch()
+    assert (await road.end(run)).state is RunState.COMPLETED
+    expected = [str(number) for number in range(1, 3001)]
+    assert [entry.message for entry in await _live(run)] == expected
+    assert (await _whole(road, run)).decode().split() == expected
 
 
 def _packed(store: Path) -> int:

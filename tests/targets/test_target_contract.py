@@ -151,8 +151,10 @@ async def test_stop_ends_the_whole_tree(stage: Stage) -> None:
     spec, place = await stage.start("stubborn")
     await stage.output_until(place, b"ready")
     assert len(living(spec.name)) >= 3 or stage.kind == "memory"
-    await stage.target.stop(place, 0.3)
+    stopped = await stage.target.stop(place, 0.3)
     assert living(spec.name) == []
+    assert stopped and stopped.signalled and stopped.killed
+    assert stopped.signalled < stopped.killed < stopped.gone
     assert (await stage.end(place)).exit_code == 137
 
 
@@ -169,7 +171,8 @@ async def test_stop_is_polite_first(stage: Stage) -> None:
     _, place = await stage.start("polite", 5)
     await stage.output_until(place, b"ready")
     async with asyncio.timeout(60):
-        await stage.target.stop(place, 3600)
+        stopped = await stage.target.stop(place, 3600)
+    assert stopped and stopped.signalled and stopped.killed is None
     assert (await stage.end(place)).exit_code == 5
 
 
@@ -177,7 +180,7 @@ async def test_stop_of_what_does_not_run_does_nothing(stage: Stage) -> None:
     """Stopping again, or what never was, is no error and changes nothing."""
     _, place, _ = await stage.run("exit", 3)
     before = await stage.end(place)
-    await stage.target.stop(place, 0)
+    assert await stage.target.stop(place, 0) is None
     assert await stage.end(place) == before
     await stage.target.stop(await stage.target.place("lj-00000000000000000000000000000000-a2"), 0)
 

@@ -138,3 +138,10 @@ def test_s3_objects_are_told_with_etag_and_size(run: Run, s3: Bucket, capfd: pyt
     assert {name: one.size for name, one in objects.items()} == {"a": 3, "large": 6 << 20}
     assert (objects["a"].version, objects["a"].endpoint) == (f"etag:{tag}", s3.endpoint)
     assert {f"s3://{s3.name}/out/model", f"s3://{s3.name}/out/metrics"} <= paths(record.written)
+
+
+def test_a_file_that_is_open_at_the_end_was_read_though_python_did_not_open_it(run: Run, tmp_path: Path) -> None:
+    """A library in C has its own way to open files."""
+    (tmp_path / "outside.h5").write_bytes(b"outside")
+    record = run(f"import ctypes; assert ctypes.CDLL(None).open({str(tmp_path / 'outside.h5').encode()!r}, 0) > 0")
+    assert paths(record.read) == {str(tmp_path / "outside.h5")}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launch_jobs.agent_file import AgentFile, load_agent_file
+from launch_jobs.agent_file import AgentFile, check_registry, load_agent_file
 from launch_jobs.errors import BadInput, LaunchError, Refused
 
 FULL = """
@@ -96,6 +96,15 @@ def test_what_is_wrong_is_told_in_one_line_without_values(tmp_path: Path, text: 
         load_agent_file(_file(tmp_path, text))
     assert "\n" not in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+def test_the_registry_of_queue_and_host() -> None:
+    """A queue that names none takes the host's; another one is refused; without a rule any is right."""
+    for registry in (None, "team"):
+        check_registry(AgentFile(registry="team"), registry)
+    check_registry(AgentFile(), "other")
+    with pytest.raises(Refused, match=r"'other' is not this host's, 'team'"):
+        check_registry(AgentFile(registry="team"), "other")
 
 
 def test_no_file_but_something_else(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ MOST_WRITTEN = 100000
 MOST_FOLDERS = 10000  # remembered as worth a word or not
 SYSTEM = (
     "/usr/",
-    "/lib",
+    "/lib/",
+    "/lib32/",
+    "/lib64/",
     "/etc/",
     "/proc/",
     "/sys/",
@@ -274,10 +276,12 @@ class Tracker:
 
     def still_open(self):
         """Files that are open in the end: also those that a library in C opened, unseen."""
-        try:
-            paths = [os.readlink("/proc/self/fd/" + number) for number in os.listdir("/proc/self/fd")]
-        except OSError:
-            return []
+        paths = []
+        for number in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
+            try:
+                paths.append(os.readlink("/proc/self/fd/" + number))
+            except OSError:
+                continue  # the listing's own
         return [path for path in paths if path[:1] == os.sep and self.counts(path)][:MOST_READ]
 
 

@@ -1,3 +1,5 @@
+// GPUs that are not there: a device plugin, as a maker of GPUs gives one, with devices that are nothing but names.
+// A plain number in the node's status would do until the kubelet is started again, which sets it to zero.
 package main
 
 import (
@@ -15,8 +17,6 @@ import (
 	plugin "k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1"
 )
 
-// GPUs that are not there: a device plugin, as a maker of GPUs gives one, with devices that are nothing but names.
-// A plain number in the node's status would do until the kubelet is started again, which sets it to zero.
 type gpus struct {
 	plugin.UnimplementedDevicePluginServer
 	count int
@@ -24,21 +24,19 @@ type gpus struct {
 
 const resource = "nvidia.com/gpu"
 
-func runGPUs() int {
-	flags := flag.NewFlagSet(os.Args[0], flag.ExitOnError)
-	folder := flags.String("folder", plugin.DevicePluginPath, "the kubelet's device plugins")
-	count := flags.Int("count", 1, "how many")
-	flags.Parse(os.Args[1:])
+func main() {
+	count := flag.Int("count", 1, "how many")
+	flag.Parse()
 	for ; ; time.Sleep(time.Second) {
-		if err := serveGPUs(*folder, gpus{count: *count}); err != nil {
+		if err := serve(gpus{count: *count}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
 }
 
 // Serves until the kubelet, which empties the folder when it starts, has taken the socket away.
-func serveGPUs(folder string, devices gpus) error {
-	socket := filepath.Join(folder, "simulated-gpu.sock")
+func serve(devices gpus) error {
+	socket := filepath.Join(plugin.DevicePluginPath, "simulated-gpu.sock")
 	os.Remove(socket)
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -48,7 +46,7 @@ func serveGPUs(folder string, devices gpus) error {
 	defer server.Stop()
 	plugin.RegisterDevicePluginServer(server, devices)
 	go server.Serve(listener)
-	if err := register(filepath.Join(folder, "kubelet.sock"), filepath.Base(socket)); err != nil {
+	if err := register(filepath.Base(socket)); err != nil {
 		return err
 	}
 	for err == nil {
@@ -58,8 +56,8 @@ func serveGPUs(folder string, devices gpus) error {
 	return nil
 }
 
-func register(kubelet, endpoint string) error {
-	connection, err := grpc.NewClient("unix://"+kubelet, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func register(endpoint string) error {
+	connection, err := grpc.NewClient("unix://"+plugin.KubeletSocket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
 	}
