@@ -1,7 +1,7 @@
 # Everything a developer runs. The environment is .venv, made from uv.lock; nothing is installed outside it,
 # except by `make test` with CI=true or LAUNCH_JOBS_SETUP_SYSTEM=1 (see scripts/test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check fmt bench torture fidelity
+.PHONY: help setup demo down test check fmt bench torture fidelity cluster
 BIN := .venv/bin
 STAMP := .venv/.launch-jobs-setup
 
@@ -41,3 +41,6 @@ torture: $(STAMP) ## every kind of source of RELIABILITY 4.1, a line each
 
 fidelity: $(STAMP) ## real programs, captured here and launched elsewhere: do they do the same?
 	@scripts/fidelity
+
+cluster: $(STAMP) ## a Kubernetes cluster of two nodes, for tests; the first time builds it
+	@scripts/cluster start

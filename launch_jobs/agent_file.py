@@ -83,12 +83,14 @@ def allowed_devices(asked: Sequence[str] | None, agent: AgentFile) -> tuple[str,
     return tuple(asked)
 
 
-def check_registry(agent: AgentFile, registry: str | None) -> None:
-    """Judge the Registry block that a queue names. Pure.
+def check_images(agent: AgentFile, registry: str | None, *, is_built: bool) -> None:
+    """Judge where an image comes from: the Registry block that its queue names, and whether it has to be built. Pure.
 
     Raises:
-        Refused: the file names another one.
+        Refused: the file names another registry, or this host builds nothing.
     """
+    if is_built and agent.builder == "none":
+        raise Refused("This host builds no images (builder in its agent.toml)", do="Name a ready one: --set image=…")
     if agent.registry and registry not in {None, agent.registry}:
         raise Refused(
             f"The queue's registry {registry!r} is not this host's, {agent.registry!r}", do="Mend one of the two"

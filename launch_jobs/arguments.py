@@ -23,6 +23,11 @@ _CONSTANTS = ("True", "False", "None")
 _LONGEST = 1 << 17  # bytes of one argument, its end included (MAX_ARG_STRLEN)
 _SHOWN = 100
 _ITS_NAME = len("LAUNCH_PARAMETERS=") + 1
+_LIMITS = {
+    **{"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"},
+    **{"minItems": "at least", "maxItems": "at most"},
+}
+_KINDS = 6  # of JSON values
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -35,6 +40,16 @@ def properties_of(inputs: Inputs) -> dict[str, JsonObject]:
 def defaults_of(inputs: Inputs) -> JsonObject:
     """The value of each parameter that has a default."""
     return {name: schema["default"] for name, schema in properties_of(inputs).items() if "default" in schema}
+
+
+def subcommands_of(inputs: Inputs) -> tuple[str, ...]:
+    """The sub-commands that the program is always given, the outermost first."""
+    return tuple(str(option.const) for option in inputs.options if option.action == "word")
+
+
+def allowed_text(schema: JsonObject) -> str:
+    """What values a parameter may have, in a few words: `number, at least 0`; nothing where it may be anything."""
+    return "" if len(_types(schema)) >= _KINDS else _short(_allowed(schema).removeprefix("Allowed: "))
 
 
 def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> JsonObject:
@@ -332,6 +347,8 @@ def _allowed(schema: JsonObject) -> str:
     parts = [" or ".join(str(kind) for kind in _types(schema))]
     if "items" in schema:
         parts.append("of " + _allowed(cast("JsonObject", schema["items"])).removeprefix("Allowed: "))
-    limits = {"minimum": "at least", "maximum": "at most", "minItems": "at least", "maxItems": "at most"}
-    parts += [f"{word} {schema[key]}" for key, word in limits.items() if key in schema]
+    if "minItems" in schema and schema["minItems"] == schema.get("maxItems"):
+        parts.append(f"exactly {schema['minItems']}")
+    else:
+        parts += [f"{word} {schema[key]}" for key, word in _LIMITS.items() if key in schema]
     return "Allowed: " + ", ".join(part for part in parts if part)

@@ -9,17 +9,18 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from launch_jobs.agent_file import check_images
 from launch_jobs.arguments import complete_parameters, render_arguments, with_further
 from launch_jobs.build.requirements import source_paths
 from launch_jobs.config_files.rendering import changed_files
-from launch_jobs.agent_file import check_registry
 from launch_jobs.context import LaunchContext
 from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, dataset_cache, find_datasets
 from launch_jobs.docker_access import with_registry
 from launch_jobs.errors import BadInput, LaunchError, Refused
 from launch_jobs.images import bring_ready, build_planned, docker_builder, fetch_wheels, plan_image, ready_image
-from launch_jobs.job import Environment, Frozen, ImageSource, Job, JobVersion, Overrides
+from launch_jobs.job import Environment, Frozen, ImageSource, Job, JobVersion, Overrides, Source
 from launch_jobs.names import JobRef, attempt_name
+from launch_jobs.results import paths_to_collect
 from launch_jobs.run import Place
 from launch_jobs.run_secrets import bound
 from launch_jobs.targets import RunSpec
@@ -83,17 +84,19 @@ async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Res
     configuration = render_configuration(
         context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
     )
-    await _check_host(context, configuration)
+    await _check_host(context, configuration, version.job.source)
     return Resolved(
         version=version,
         overrides=overrides.model_copy(update={"parameters": parameters}),
         configuration=configuration,
-        written=tuple(sorted({path for record in records for path in record.outputs})) if records else None,
+        written=paths_to_collect(record.outputs for record in records),
         datasets=await asyncio.to_thread(find_datasets, context.store, overrides.datasets, version),
     )
 
 
-async def _check_host(context: LaunchContext, configuration: DockerConfiguration | ProcessConfiguration) -> None:
+async def _check_host(
+    context: LaunchContext, configuration: DockerConfiguration | ProcessConfiguration, source: Source
+) -> None:
     """Look into the agent's own file before anything is built; an attempt that was started goes on in any case.
 
     Raises:
@@ -102,7 +105,9 @@ async def _check_host(context: LaunchContext, configuration: DockerConfiguration
     try:
         bound(context.agent, context.queue, map(GivenSecret.of, configuration.secrets))
         if isinstance(configuration, DockerConfiguration):
-            check_registry(context.agent, configuration.registry)
+            check_images(
+                context.agent, configuration.registry, is_built=not (configuration.image or ready_image(source))
+            )
     except Refused:
         there = await context.target.status(await context.target.place(attempt_name(context.run, context.attempt)))
         if there is None or there.state == "created":
@@ -159,8 +164,6 @@ async def _prepare_image(
         limit = configuration.start_deadline
         await within(limit, bring_ready(ready, builder, access), not_there(f"the image {ready}", limit))
         return Prepared(image=ready)
-    if context.agent.builder == "none":
-        raise Refused("This host builds no images (builder in its agent.toml)", do="Name a ready one: --set image=…")
     what = await plan_image(
         resolved.version, context.store, context.settings, builder, base_image=configuration.base_image
     )

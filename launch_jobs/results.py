@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -12,6 +14,23 @@ from launch_jobs.run import OutputFile, Outputs
 
 METRICS_FILE = "metrics.json"
 _METRICS_LIMIT = 1 << 20
+# A date, a time or a random name in it (Hydra's outputs/2026-01-31/10-20-30, wandb/run-…), or a folder that is counted
+# up (lightning_logs/version_3, runs/exp12).
+_OF_ONE_RUN = re.compile(
+    r"[0-9]{4}-[01][0-9]-[0-3][0-9]|[0-9]{2}[-_:][0-9]{2}[-_:][0-9]{2}|[0-9]{6}|[0-9a-f]{16}|[0-9]/"
+)
+
+
+def paths_to_collect(records: Iterable[Iterable[str]]) -> tuple[str, ...] | None:
+    """Which paths of the source tree a run's outputs are, by what the captured runs wrote; None: whatever it writes.
+
+    None without a captured run, and where a path was made for one run only: another run has another.
+    """
+    runs = [tuple(paths) for paths in records]
+    written = {path for paths in runs for path in paths}
+    if not runs or any(_OF_ONE_RUN.search(path) for path in written):
+        return None
+    return tuple(sorted(written))
 
 
 def gather_outputs(folder: Path, directory: str, limit_bytes: int) -> tuple[Outputs, list[Path]]:

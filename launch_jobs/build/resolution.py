@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 
 from launch_jobs.build.accelerator import accelerator_notes, is_accelerators
 from launch_jobs.build.command import run
-from launch_jobs.build.requirements import check_url, python_version
+from launch_jobs.build.requirements import check_url, lock, python_version
 from launch_jobs.errors import BadInput, BuildError
 from launch_jobs.job import Distribution, Environment, Frozen
 from launch_jobs.names import digest_of
@@ -44,6 +44,7 @@ _PLATFORMS = {
 
 _PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
 
+_EXTRA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LINE = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==(\S+)")
 _ROOTS = "launch-roots"
 _VIA = re.compile(rf"# via (?:{_ROOTS} \([^)]*\), )?(?!{_ROOTS} )[A-Za-z0-9]")
@@ -89,7 +90,8 @@ async def resolve_for(environment: Environment, platform: str, resolver: Resolve
     """Resolve an environment again for a platform.
 
     Raises:
-        BadInput: a package that the job carries was compiled for the platform that it was captured on.
+        BadInput: a package that the job carries was compiled for the platform that it was captured on, or its name is
+            none.
         BuildError: uv knows no such platform, or finds nothing that fits together there.
     """
     target, captured = _PLATFORMS.get(platform), _PLATFORMS.get(environment.platform)
@@ -99,6 +101,7 @@ async def resolve_for(environment: Environment, platform: str, resolver: Resolve
             do=f"Use a queue on one of: {', '.join(_PLATFORMS)}",
         )
     _check_carried(environment, platform)
+    _check_words(environment)
     with tempfile.TemporaryDirectory(prefix="launch-resolve-") as folder:
         work = _Work(environment, target, captured, resolver, Path(folder))
         found = await work.resolve()
@@ -139,6 +142,14 @@ def _check_carried(environment: Environment, platform: str) -> None:
             f"{', '.join(compiled)} was compiled on {environment.platform}, and no index has it for {platform}",
             do=f"Use a queue on {environment.platform}, or install it from an index or a repository",
         )
+
+
+def _check_words(environment: Environment) -> None:
+    """Everything that goes into the resolver's files is a word: the job may be somebody else's, and this host ours."""
+    lock(environment)
+    odd = [extra for one in environment.distributions for extra in one.extras if not _EXTRA.fullmatch(extra)]
+    if odd:
+        raise BadInput(f"{odd[0][:60]!r} is no extra of a package", do="See PEP 685")
 
 
 @dataclass(frozen=True, slots=True)

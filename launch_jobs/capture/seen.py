@@ -76,8 +76,6 @@ class Seen:
                 f"{program.argv[0]} is no Python program, and none was seen that it started (one with a PYTHONPATH of "
                 "its own is not): what it needs installed was not seen."
             )
-        if program.kind == "input":
-            yield "The code came from standard input and is not in the job."
         if self.main and not self.main.complete:
             yield "The process ended without Python's own end (a signal, os._exit): its system libraries were not seen."
         others = sorted({one.executable for one in self.observations} - {one.executable for one in self.same_python})

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from launch_jobs.capture.held import HeldSource
@@ -69,6 +70,14 @@ def usual_limits(secret_files: Iterable[str] = ()) -> Limits:
     return Limits.of(load_settings().source_limit_bytes, secret_files)
 
 
+def _make_place(tree: Path, directory: str) -> None:
+    """Make the folder that the program runs in: a tree has no empty folders, and one may be where it was started."""
+    place = tree / directory
+    if place.resolve().is_relative_to(tree.resolve()):
+        with suppress(OSError):  # a file is there: the start will say so
+            place.mkdir(parents=True, exist_ok=True)
+
+
 def checkout(version: JobVersion, store: Blobs, into: Path) -> None:
     """Write a job's source tree, byte for byte, into a folder that is empty or does not exist yet.
 
@@ -93,6 +102,7 @@ def checkout(version: JobVersion, store: Blobs, into: Path) -> None:
         found = tree_digest(list(scan_tree(tree)))
         if found != source.tree:
             raise StoreError(f"the source of job {version.reference} came out as {found}, captured was {source.tree}")
+        _make_place(tree, version.job.entrypoint.directory)
         tree.replace(into)
 
 

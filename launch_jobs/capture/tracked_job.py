@@ -31,7 +31,7 @@ from launch_jobs.capture.system_packages import system_packages
 from launch_jobs.capture.tracked_end import TrackedRun
 from launch_jobs.capture.tracked_inputs import with_tracked
 from launch_jobs.capture.tree import Snapshot
-from launch_jobs.errors import LaunchError
+from launch_jobs.errors import CaptureError, LaunchError
 from launch_jobs.job import CaptureRecord, Job, JobVersion
 from launch_jobs.settings import home
 from launch_jobs.store.jobs import JobStore
@@ -79,8 +79,10 @@ def capture_run(started: Started, ended: Ended, duration_s: float, store: JobSto
 def _keep(
     started: Started, ended: Ended, duration_s: float, run: str, store: JobStore
 ) -> tuple[JobVersion, CaptureRecord]:
-    snapshot = started.asked.noted(started.source.finish())
     program = started.asked.program
+    if program.kind == "input":
+        raise CaptureError("its code came from standard input, and no job has that", do="Put the code into a file")
+    snapshot = started.asked.noted(started.source.finish())
     seen = Seen.of(read_observations(started.journals), ended.pid, program)
     installed = installed_of(seen, started.place, snapshot, started.mode, store)
     named = read_parameters(started.journals)

@@ -76,7 +76,7 @@ def capture_git(
         Unavailable: the remote does not answer.
     """
     wanted = _Wanted(entrypoint, store, name, choices)
-    if ref is not None or "://" in str(path) or not Path(path).exists():
+    if ref is not None or is_address(str(path)):
         from launch_jobs.capture.git_commit import snapshot_commit
 
         where = Path(path).resolve() if Path(path).exists() else str(path)

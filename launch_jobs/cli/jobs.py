@@ -86,6 +86,7 @@ def _parents(records: list[CaptureRecord]) -> list[Parent]:
 def _print_job(session: Session, version: JobVersion, records: list[CaptureRecord]) -> None:
     import shlex
 
+    from launch_jobs.arguments import subcommands_of
     from launch_jobs.cli.present import duration_text, pairs_text, parent_text, source_text
 
     job, aliases = version.job, session.store.aliases(version.name)
@@ -97,7 +98,7 @@ def _print_job(session: Session, version: JobVersion, records: list[CaptureRecor
             ("versions", len(session.store.versions(version.name))),
             ("captured", version.created),
             ("source", source_text(version)),
-            ("command", shlex.join(job.entrypoint.argv)),
+            ("command", shlex.join((*job.entrypoint.argv, *subcommands_of(job.inputs)))),
             ("directory", job.entrypoint.directory),
             ("dockerfile", job.dockerfile),
             ("base image", job.base_image),
@@ -130,7 +131,7 @@ def _print_notes(version: JobVersion, records: list[CaptureRecord]) -> None:
 
 
 def _print_parameters(version: JobVersion) -> None:
-    from launch_jobs.arguments import properties_of
+    from launch_jobs.arguments import allowed_text, properties_of
     from launch_jobs.cli.present import value_text
 
     properties = properties_of(version.job.inputs)
@@ -138,10 +139,10 @@ def _print_parameters(version: JobVersion) -> None:
         return
     click.echo()
     rows = [
-        (name, value_text(schema.get("type")), value_text(schema.get("default")), schema.get("description"))
+        (name, allowed_text(schema), value_text(schema.get("default")), schema.get("description"))
         for name, schema in properties.items()
     ]
-    table(("parameter (-p)", "type", "default", "meaning"), rows)
+    table(("parameter (-p)", "allowed", "default", "meaning"), rows)
 
 
 @job_command.command()

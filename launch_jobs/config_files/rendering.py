@@ -31,7 +31,7 @@ def changed_files(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tuple[
     """The files that give a program these parameters; a file of which none is changed stays as it is.
 
     Raises:
-        BadInput: a value cannot be written into its file without changing more of it.
+        BadInput: a value cannot be written into its file without changing more of it; or a file is none of the tree.
     """
     changed = changed_parameters(inputs, parameters)
     values: dict[str, dict[Keys, JsonValue]] = {}
@@ -42,6 +42,8 @@ def changed_files(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tuple[
 
 
 def _changed(file: InputFile, values: Mapping[Keys, JsonValue]) -> ChangedFile:
+    if {"", ".", ".."} & set(file.path.split("/")) or "\0" in file.path:
+        raise BadInput(f"{file.path!r} of the job is no path in its source tree", do="Capture the job again")
     try:
         config = read_config(file.path, file.text)
     except NotConfigError as error:

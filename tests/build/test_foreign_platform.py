@@ -89,3 +89,19 @@ def test_only_another_platform_is_foreign() -> None:
     assert is_foreign(captured("linux/arm64", "six==1.17.0"), "linux/amd64")
     assert not is_foreign(captured("linux/amd64", "six==1.17.0"), "linux/amd64")
     assert not is_foreign(Environment(platform="darwin/arm64"), "linux/amd64")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Distribution(name="six\n-r /etc/passwd", version="1"),
+        Distribution(name='six = {path = "/"}\n[tool.uv]\nx', version="1", index="https://x/cpu"),
+        Distribution(name="six", version="1 @ git+https://example.com/evil"),
+        Distribution(name="six", version="1", extras=("x]\n--index-url https://example.com",)),
+    ],
+)
+def test_a_job_of_somebody_else_cannot_steer_the_resolver(odd: Distribution) -> None:
+    """It runs on the agent's own host, where its files are read as they stand."""
+    environment = Environment(python="3.11.9", platform="darwin/arm64", distributions=(odd,))
+    with pytest.raises(BadInput, match=r"no package|no extra"):
+        resolved(environment)

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from launch_jobs.config_files import Keys, NotConfigError, dotted, read_config
+from launch_jobs.config_files.rendering import changed_files
 from launch_jobs.errors import BadInput
+from launch_jobs.job import InputFile, Inputs, JsonObject, Option
 
 YAML = """# head
 model:   # c
@@ -170,6 +172,16 @@ def test_a_value_that_something_else_names_has_one_place() -> None:
     """An alias of what is inside another value, which would change with it, is no parameter."""
     text = "m: {k: &v 0}\na: [*v, &x 1]\n1: &y 2\nl: [&z 3]\nb: *x\nc: *y\nd: *z\n"
     assert read_config("a.yaml", text).values == {("m", "k"): 0, ("l",): [3]}
+
+
+@pytest.mark.parametrize("path", ["/etc/app.json", "../app.json", "a//b.json", "a/\0.json"])
+def test_a_file_outside_of_the_source_is_never_written(path: str) -> None:
+    """A job may be somebody else's, and a process queue would write where it says."""
+    schema: JsonObject = {"properties": {"x": {"default": 1}}}
+    option = Option(name="x", flag=None, action="file", file=path, at=("x",))
+    inputs = Inputs(parameters_schema=schema, options=(option,), files=(InputFile(path=path, text='{"x": 1}'),))
+    with pytest.raises(BadInput, match="no path in its source tree"):
+        changed_files(inputs, {"x": 2})
 
 
 SCALARS = st.one_of(

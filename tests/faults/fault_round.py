@@ -150,8 +150,7 @@ class Round:
         self.bench.proxy.come_back()
         self.bench.front.come_back()
         self.bench.engine.come_back()
-        if not any(agent.lives for agent in self.agents):
-            self.agent()
+        self._see_to_an_agent()
         self.cleared = time.monotonic()
         deadline = self.cleared + 1.5 * RECOVERY_S * self.bench.patience
         wanted = {asked.run for asked in self.asked if asked.run}
@@ -159,6 +158,15 @@ class Round:
             with suppress(LaunchError):
                 await self.look()
             await asyncio.sleep(0.3)
+            if self._see_to_an_agent():
+                self.notes.append(f"an agent ended by itself: {self.agents[-2].log.read_text()[-300:]}")
+
+    def _see_to_an_agent(self) -> bool:
+        """Start one where none lives, as a service manager does; whether it did."""
+        if any(agent.lives for agent in self.agents):
+            return False
+        self.agent()
+        return True
 
     async def look(self) -> None:
         """See which runs are over."""

@@ -61,8 +61,7 @@ def cluster() -> Cluster:
     from cluster.lifecycle import is_running  # not in every test run
 
     if not is_running(layout):
-        # Not `missing`, which fails in CI, for as long as CI starts no cluster.
-        pytest.skip("missing part: Kubernetes cluster: start one with scripts/cluster, or name one by KUBECONFIG")
+        missing("Kubernetes cluster: start one with `make cluster`, or name one by KUBECONFIG")
     return Cluster(layout.kubeconfig, str(tools(layout) / "kubectl"), BASE_IMAGE, is_ours=True)
 
 

@@ -16,11 +16,23 @@ class _Door:
     port: int
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Copy bytes both ways until one side has no more, and the other has ended."""
-        with suppress(OSError):
+        """Copy bytes both ways until neither side has more."""
+        try:
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            await _shut(writer)
+            return
+        try:
             await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
-        writer.close()
+        finally:
+            await _shut(writer)
+            await _shut(inner_writer)
+
+
+async def _shut(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,6 +9,7 @@ from store_samples import RUN, fill, make_outcome
 
 from launch_jobs.errors import NotFound, StoreError
 from launch_jobs.run import OutputFile
+from launch_jobs.store import keys
 from launch_jobs.store.check import check_store
 from launch_jobs.store.jobs import JobStore, open_store
 from launch_jobs.testing import MemoryObjects
@@ -58,7 +59,7 @@ def test_a_lost_output_is_damage(tmp_path: Path) -> None:
     objects = MemoryObjects()
     store = JobStore(objects)
     _, output = fill(store, tmp_path)
-    (key,) = list(objects.keys(f"files/{RUN}/"))
+    key = keys.file(RUN, 1, output.digest)
     objects.delete(key)
     assert key in {finding.key for finding in check_store(objects) if finding.kind == "damage"}
     with pytest.raises(StoreError):

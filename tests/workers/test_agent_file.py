@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launch_jobs.agent_file import AgentFile, check_registry, load_agent_file
+from launch_jobs.agent_file import AgentFile, check_images, load_agent_file
 from launch_jobs.errors import BadInput, LaunchError, Refused
 
 FULL = """
@@ -101,10 +101,17 @@ def test_what_is_wrong_is_told_in_one_line_without_values(tmp_path: Path, text: 
 def test_the_registry_of_queue_and_host() -> None:
     """A queue that names none takes the host's; another one is refused; without a rule any is right."""
     for registry in (None, "team"):
-        check_registry(AgentFile(registry="team"), registry)
-    check_registry(AgentFile(), "other")
+        check_images(AgentFile(registry="team"), registry, is_built=True)
+    check_images(AgentFile(), "other", is_built=True)
     with pytest.raises(Refused, match=r"'other' is not this host's, 'team'"):
-        check_registry(AgentFile(registry="team"), "other")
+        check_images(AgentFile(registry="team"), "other", is_built=False)
+
+
+def test_a_host_that_builds_nothing() -> None:
+    """Ready images run; what would have to be built is refused."""
+    check_images(AgentFile(builder="none"), None, is_built=False)
+    with pytest.raises(Refused, match="builds no images"):
+        check_images(AgentFile(builder="none"), None, is_built=True)
 
 
 def test_no_file_but_something_else(tmp_path: Path) -> None:

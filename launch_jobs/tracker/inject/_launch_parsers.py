@@ -317,23 +317,30 @@ def click_type(param):
     if descriptor is not None:
         return annotated_type(param, descriptor.annotation)
     kind, kinds = param.type, names_of(type(param.type))
-    names = {"IntParamType": "int", "FloatParamType": "float", "BoolParamType": "bool", "StringParamType": "str"}
-    described = {"name": next((names[each] for each in kinds if each in names), "other")}
+    described = {"name": click_kind(kind)}
     if "Choice" in kinds and all(isinstance(each, str) for each in kind.choices):
         described.update(choices=[str(each) for each in kind.choices], exact=bool(kind.case_sensitive))
     if ("IntRange" in kinds or "FloatRange" in kinds) and not getattr(kind, "clamp", False):
         described.update(bounds(kind.min, kind.max))
         described["open"] = [bool(getattr(kind, "min_open", False)), bool(getattr(kind, "max_open", False))]
     if "Tuple" in kinds:
-        described["name"] = "tuple"
+        members = {click_kind(each) for each in kind.types}
+        described["name"] = members.pop() if len(members) == 1 else "tuple"
     return described
+
+
+def click_kind(kind):
+    names = {"IntParamType": "int", "FloatParamType": "float", "BoolParamType": "bool", "StringParamType": "str"}
+    return next((names[each] for each in names_of(type(kind)) if each in names), "other")
 
 
 def annotated_type(param, annotation):
     while getattr(annotation, "__args__", None) and getattr(annotation, "__origin__", None) is list:
         annotation = annotation.__args__[0]
     if getattr(annotation, "__origin__", None) is tuple:
-        return {"name": "tuple"}
+        members = set(annotation.__args__)
+        one = members.pop() if len(members) == 1 else None
+        return {"name": one.__name__ if one in (int, float, bool, str) else "tuple"}
     described = {"name": annotation.__name__ if annotation in (int, float, bool, str) else "other"}
     if hasattr(annotation, "__members__"):
         described.update(choices=[str(each.value) for each in annotation], exact=True)
