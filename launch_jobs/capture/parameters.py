@@ -49,8 +49,8 @@ class CapturedInputs:
     note: str | None = None
 
 
-def capture_inputs(argv: Sequence[str], parser: Seen | None) -> CapturedInputs:
-    """Take a command apart by what its parser said; or keep it whole, and say why."""
+def capture_inputs(argv: Sequence[str], parser: Seen | None, *, has_arguments: bool = True) -> CapturedInputs:
+    """Take a command apart by what its parser said; or keep it whole, and say why if it has arguments."""
     argv = tuple(argv)
     try:
         if parser is None:
@@ -59,7 +59,9 @@ def capture_inputs(argv: Sequence[str], parser: Seen | None) -> CapturedInputs:
             raise WholeError("the program parsed other arguments than those of the command")
         taken = _take(parser)
     except WholeError as error:
-        return CapturedInputs(Inputs(), {}, argv, f"The argument list was kept whole: {error}")
+        return CapturedInputs(
+            Inputs(), {}, argv, f"The argument list was kept whole: {error}" if has_arguments else None
+        )
     bare = (*argv[: len(argv) - len(parser.args)], *taken.rest)
     leading, options = _leading(taken.inputs.options)
     inputs = taken.inputs.model_copy(update={"options": options})

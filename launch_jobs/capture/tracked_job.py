@@ -86,7 +86,7 @@ def _keep(
     seen = Seen.of(read_observations(started.journals), ended.pid, program)
     installed = installed_of(seen, started.place, snapshot, started.mode, store)
     named = read_parameters(started.journals)
-    taken = capture_inputs(program.argv, seen.parser)
+    taken = capture_inputs(program.argv, seen.parser, has_arguments=len(program.argv) > program.index + 1)
     configs = started.configs or ConfigFiles.of((), started.place, snapshot)
     captured = without_secrets(configs.added_to(with_tracked(taken, named, started.journals), seen))
     job = Job(

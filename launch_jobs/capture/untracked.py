@@ -76,7 +76,8 @@ def capture_git(
         Unavailable: the remote does not answer.
     """
     wanted = _Wanted(entrypoint, store, name, choices)
-    if ref is not None or is_address(str(path)):
+    is_address = "://" in str(path) or (":" in str(path) and not Path(path).exists())
+    if ref is not None or is_address:
         from launch_jobs.capture.git_commit import snapshot_commit
 
         where = Path(path).resolve() if Path(path).exists() else str(path)

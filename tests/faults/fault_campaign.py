@@ -24,7 +24,6 @@ from fault_table import FAULTS, Fault
 
 from launch_jobs.audit import audit
 
-
 _FOREIGN = "this server knows no run"
 """Containers of others on the same engine; all of the campaign's own runs are known."""
 
