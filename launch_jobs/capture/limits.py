@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from launch_jobs.errors import CaptureError
 
@@ -73,7 +74,16 @@ class Meter:
         if self._total > self.limits.total:
             self._refuse(f"the source in {self.root} needs {self._total:,} bytes and more, over the limit of", "total")
         if len(self._sizes) > self.limits.files:
-            self._refuse(f"the source in {self.root} is more files than the limit of", "files")
+            self._refuse_number()
+
+    def _refuse_number(self) -> None:
+        folders = Counter(str(PurePosixPath(path).parent) for path in self._sizes).most_common(_LISTED)
+        listed = ", ".join(f"{folder!r} ({count:,})" for folder, count in folders)
+        raise CaptureError(
+            f"the source in {self.root} is more files than the limit of {self.limits.files:,}",
+            do="Ignore data files (.gitignore, .launchignore) and name them as datasets; "
+            f"folders with the most so far: {listed}",
+        )
 
     def _refuse(self, what: str, limit: str) -> None:
         largest = heapq.nlargest(_LISTED, self._sizes.items(), key=lambda one: one[1])

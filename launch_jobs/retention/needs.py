@@ -87,7 +87,7 @@ class Needs:
         return found
 
     def datasets(self, store: JobStore) -> dict[str, str] | None:
-        """Name in a cache of each dataset that such a run's job declares → the run's name; None if that cannot be told."""
+        """Name in a cache of each dataset that such a run's job declares → the run; None if that cannot be told."""
         jobs = self._jobs(store)
         if jobs is None:
             return None

@@ -37,6 +37,7 @@ tell_group = {}
 @click.option("--tag", "-t", multiple=True)
 @click.option("-k", type=int, default=3)
 @click.option("--size", nargs=2, type=int, default=(1, 2))
+@click.option("--shape", type=(int, int), default=(3, 4))
 @click.option("--owner", envvar="OWNER")
 @click.option("--upper", "how", flag_value="upper")
 @click.option("--lower", "how", flag_value="lower", default=True)
@@ -139,9 +140,12 @@ PROGRAMS = {
     "click-flag": Program(
         CLICK,
         ("train", "in.csv", "--size", "3", "4", "--upper", "--seed", "7"),
-        {"shuffle": False},
-        (*("train", "--in-order", "--size", "3", "4", "--owner=me", "--upper", "--seed=7"), "--", "in.csv"),
-        {"own_shuffle": False},
+        {"shuffle": False, "shape": [5, 6]},
+        (
+            *("train", "--in-order", "--size", "3", "4", "--shape", "5", "6", "--owner=me", "--upper", "--seed=7"),
+            *("--", "in.csv"),
+        ),
+        {"own_shuffle": False, "own_shape": [5, 6]},
     ),
     "typer": Program(
         TYPER,

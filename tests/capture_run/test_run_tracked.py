@@ -166,6 +166,17 @@ def test_killed_run_says_what_was_not_seen(run: Callable[..., TrackedRun], proje
     assert any("without Python's own end" in note for note in record.notes)
 
 
+def test_code_from_standard_input_is_no_job(run: Callable[..., TrackedRun], store: JobStore) -> None:
+    """Nothing keeps such code, so a launch of it would do nothing: the program's end stands, and a line says why."""
+    ended = run("sh", "-c", "exit 5")
+    assert (ended.exit_code, ended.version is not None) == (5, True)
+
+    ended = run(sys.executable, "-")
+
+    assert (ended.version, store.names()) == (None, ["sh"])
+    assert "standard input" in (ended.problem or "") and "file" in (ended.problem or "")
+
+
 def test_isolated_python_is_captured_from_its_source(run: Callable[..., TrackedRun], project: Path) -> None:
     """With -I nothing is seen; imports are found by reading the source, and the record says so."""
     (project / "train.py").write_text("import click\n")

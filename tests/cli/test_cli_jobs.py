@@ -85,6 +85,20 @@ def test_create_code_list_and_show_agree(launch: Launch, script: Path) -> None:
     assert shown["job"]["entrypoint"]["argv"] == ["python", "train.py"]
 
 
+def test_show_tells_sub_command_and_what_values_are_allowed(launch: Launch, script: Path) -> None:
+    """What a launch would run, and the choices and bounds of -p, are read without --json."""
+    script.write_text(
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('--seed', type=int, default=1)\n"
+        "fit = p.add_subparsers().add_parser('fit')\nfit.add_argument('--opt', choices=['sgd', 'adam'])\n"
+        "fit.add_argument('--betas', type=float, nargs=2)\np.parse_args()\n"
+    )
+    assert launch("run", "--", sys.executable, script.name, "fit", "--opt", "adam").returncode == 0
+    lines = [" ".join(line.split()) for line in launch("job", "show", "train").stdout.splitlines()]
+    assert "command python train.py fit" in lines
+    assert any('"sgd", "adam"' in line for line in lines)
+    assert any("array" in line and "of number, exactly 2" in line for line in lines)
+
+
 def test_create_sets_aliases(launch: Launch, script: Path) -> None:
     """An alias given at creation names the version."""
     launch("job", "create", "code", ".", "--name", "digits", "--alias", "best", "--", "python", script.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch_jobs.results import gather_outputs, read_metrics
+from launch_jobs.results import gather_outputs, paths_to_collect, read_metrics
 
 
 def _write(folder: Path, **files: str) -> Path:
@@ -61,3 +61,22 @@ def test_metrics_are_the_scalars_of_a_json_object(tmp_path: Path, text: str, met
     """Whatever a program writes, its metrics can be told in JSON, and nothing is raised."""
     _write(tmp_path, metrics_json=text)
     assert read_metrics(tmp_path / "metrics.json") == metrics
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("outputs/2026-01-31/10-20-30/model.pt", "lightning_logs/version_3/metrics.csv", "runs/exp12/w.pt"),
+        *("model-20260131.pkl", "logs/10:20:30.txt", "mlruns/0/0f3c9a77e1b24d55/meta.yaml"),
+    ],
+)
+def test_a_path_of_one_run_only_means_whatever_is_written(path: str) -> None:
+    """Another run's folder has another date or number, so its outputs are not looked for at the captured paths."""
+    assert paths_to_collect([("out.txt",), ("out.txt", path)]) is None
+
+
+def test_paths_that_every_run_writes_are_the_outputs() -> None:
+    """What the captured runs wrote, each once; without a captured run, whatever is written."""
+    assert paths_to_collect([("b/fold1.csv", "a"), ("a",)]) == ("a", "b/fold1.csv")
+    assert paths_to_collect([()]) == ()
+    assert paths_to_collect([]) is None

@@ -9,7 +9,7 @@ from repositories import Repo, capture, tree_of
 
 from launch_jobs.capture.source import checkout
 from launch_jobs.errors import BadInput, StoreError
-from launch_jobs.job import ImageSource, JobVersion
+from launch_jobs.job import Entrypoint, ImageSource, JobVersion
 from launch_jobs.names import Digest, sha256
 from launch_jobs.store.jobs import JobStore
 
@@ -75,6 +75,18 @@ def test_into_an_empty_folder(repo: Repo, store: JobStore, tmp_path: Path, versi
     (tmp_path / "out").mkdir()
     checkout(version, store, tmp_path / "out")
     assert tree_of(tmp_path / "out", without=()) == tree_of(repo.root)
+
+
+@pytest.mark.parametrize(("directory", "made"), [("empty/inner", "out/empty/inner"), ("../out2", "out")])
+def test_the_programs_folder_is_there_without_files(
+    store: JobStore, tmp_path: Path, version: JobVersion, directory: str, made: str
+) -> None:
+    """Git carries no empty folder, but a program may have been started in one; none is made outside the tree."""
+    entrypoint = Entrypoint(argv=("python", "train.py"), directory=directory)
+    job = version.job.model_copy(update={"entrypoint": entrypoint})
+    checkout(version.model_copy(update={"job": job}), store, tmp_path / "out")
+    assert (tmp_path / made).is_dir()
+    assert not list(tmp_path.glob("**/out2"))
 
 
 def test_into_a_relative_folder(

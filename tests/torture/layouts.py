@@ -246,7 +246,7 @@ def _committed_counts_not(bench: Bench) -> None:
     bench.capture(limits=Limits(files=1, total=10, single=10))
 
 
-_COUNT = (Limits(files=8), r"more files than the limit of 8.*the largest so far: '")
+_COUNT = (Limits(files=8), r"more files than the limit of 8.*the most so far: '")
 _TOTAL = (Limits(total=50_000), r"limit of 50,000.*LAUNCH_JOBS_SOURCE_LIMIT_BYTES; the largest so far: '")
 _SINGLE = (Limits(single=11_999), r"the file 'data/11\.bin' in .* has 12,000 bytes.* 11,999")
 
