@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from launch_jobs.errors import LaunchError, Unavailable
+
+_logger = logging.getLogger("launch_jobs.agent")
 
 T = TypeVar("T")
 
@@ -280,8 +283,10 @@ class Telling:
 
     async def __aexit__(self, *_: object) -> None:
         self._work.cancel()
-        # Whatever went wrong with it: the whole log is in the store.
-        await asyncio.gather(self._work, return_exceptions=True)
+        (ended,) = await asyncio.gather(self._work, return_exceptions=True)
+        if isinstance(ended, Exception):
+            # It never ends a run: the whole log is in the store.
+            _logger.warning("The live log broke off: %r", ended)
 
     def output_is_whole(self) -> None:
         """Nothing more comes."""

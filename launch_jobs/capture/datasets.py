@@ -14,6 +14,7 @@ from launch_jobs.errors import BadInput, NotFound
 from launch_jobs.job import Dataset, DatasetOrigin, Origin, TreeEntry, tree_digest
 from launch_jobs.names import JobRef
 from launch_jobs.run import OutputsUrl
+from launch_jobs.settings import home
 
 if TYPE_CHECKING:
     from launch_jobs.store.jobs import JobStore
@@ -122,7 +123,8 @@ def _local(name: str, text: str, here: Path, root: Path, store: JobStore) -> tup
     expected = _expected(text, path, root)
     if expected in {".", "/"} or any(PurePosixPath(expected).is_relative_to(one) for one in _NO_DATA):
         raise BadInput(f"dataset {name!r}: a program can be given nothing at {str(path)!r}", do="Name the data in it")
-    with tempfile.TemporaryDirectory(prefix="launch-jobs-dataset-") as folder:
+    home().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home(), prefix=".dataset-") as folder:  # /tmp may be memory
         archive = Path(folder) / "dataset.tar"
         packed = pack_dataset(path.resolve(), archive, path.name)
         blob = store.put_blob(archive)

@@ -96,6 +96,8 @@ class Git:
         """
         if not shutil.which("git"):
             raise CaptureError("git is not on PATH", do="Install git")
+        if self.timeout_s and stdin:
+            raise ValueError("A command with a time limit is given nothing to read")
         ended = self._run_limited(arguments, self.timeout_s) if self.timeout_s else self._run(arguments, stdin)
         if ended.returncode:
             said = _one_line(ended.stderr.decode(errors="replace"))

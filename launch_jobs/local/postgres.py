@@ -198,9 +198,15 @@ def _initialize(postgres: Postgres) -> None:
 
 
 def _clear_leftovers(postgres: Postgres) -> None:
-    """End what a killed postmaster left; then its lock file means nothing, though its number may be reused."""
+    """End what a killed postmaster left; then its lock files mean nothing, though its number may be reused.
+
+    Or not be free yet: until init has collected a killed process, it still counts as one that lives.
+    """
     processes.stop(postgres.running(), seconds=5)
     (postgres.data / "postmaster.pid").unlink(missing_ok=True)
+    folders = [postgres.data, *([Path(postgres.socket_note.read_text())] if postgres.socket_note.exists() else [])]
+    for folder in filter(_is_private, folders):
+        (folder / f"{_SOCKET}.lock").unlink(missing_ok=True)
 
 
 def _run(postgres: Postgres, program: str, *arguments: str, data: Path | None = None) -> None:

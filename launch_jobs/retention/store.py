@@ -13,6 +13,7 @@ from uuid import UUID
 from prefect.exceptions import ObjectNotFound
 
 from launch_jobs.client import connect, wait_for
+from launch_jobs.errors import BadInput
 from launch_jobs.retention import Item, Kind
 from launch_jobs.run import OutputsUrl
 
@@ -54,13 +55,13 @@ class Left:
     @cached_property
     def _declared(self) -> dict[str, str]:
         """Id of each run whose outputs a job declares as its dataset → the job."""
-        return {
-            OutputsUrl.parse(one.url).run: version.label
-            for name in self.store.names()
-            for version in self.store.versions(name)
-            for one in version.job.datasets
-            if one.url.startswith("outputs://")
-        }
+        found: dict[str, str] = {}
+        for name in self.store.names():
+            for version in self.store.versions(name):
+                for one in version.job.datasets:
+                    with suppress(BadInput):  # another kind of URL
+                        found[OutputsUrl.parse(one.url).run] = version.label
+        return found
 
     def name(self, run: str) -> str:
         """A run, for people."""

@@ -302,7 +302,7 @@ def _parents(path: PurePosixPath, root: PurePosixPath) -> Iterator[bytes]:
 
 
 def _dataset(path: str, source: Path, mode: int) -> Iterator[bytes]:
-    if not source.is_dir():
+    if source.is_symlink() or not source.is_dir():  # never what a link leads to: that may be the agent's own
         yield from _dataset_member(path, source, mode)
         return
     yield _header(_member(path, tarfile.DIRTYPE, mode))

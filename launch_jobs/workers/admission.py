@@ -48,7 +48,7 @@ FRESH_S = 0.25
 """For how long a poll's answer is acted on: no run can be claimed elsewhere, run and end in less."""
 
 _PATIENCE_S = 10.0
-_LOOK_S = 0.05
+_LOOK_S, _LONGEST_LOOK_S = 0.05, 0.5
 _LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 0.8
 _PAGE = 200
 _TICK = timedelta(microseconds=1)
@@ -127,6 +127,7 @@ class Admission:
         the others unseen.
         """
         deadline = time.monotonic() + _PATIENCE_S
+        look_s = _LOOK_S
         while True:
             own = await self._of_its_priority(client, run)
             if any(one.state_type is StateType.SCHEDULED for one in own):
@@ -140,7 +141,8 @@ class Admission:
                         return over
             if not over:
                 return ""
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(look_s)
+            look_s = min(2 * look_s, _LONGEST_LOOK_S)
 
     async def give_back(self, client: PrefectClient, run: FlowRun, why: str) -> None:
         """Put a claimed run back where it was in line, and claim nothing for a random moment."""

@@ -18,6 +18,7 @@ from typing import TypeVar
 from launch_jobs.workers.prefect_internals import enter_client_context
 
 T = TypeVar("T")
+_THREADS = 64
 _logger = logging.getLogger("launch_jobs.agent")
 
 
@@ -30,6 +31,8 @@ class FlowThread:
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
+        # The default's few threads would all be taken by a few large datasets, and every log would stand still.
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="launch-io"))
         threading.Thread(target=loop.run_forever, name="launch-flows", daemon=True).start()
         return loop
 
