@@ -1,7 +1,7 @@
 # Everything a developer runs. The environment is .venv, made from uv.lock; nothing is installed outside it,
 # except by `make test` with CI=true or LAUNCH_JOBS_SETUP_SYSTEM=1 (see scripts/test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check fmt bench torture fidelity cluster
+.PHONY: help setup demo down test check fmt bench torture fidelity cluster faults
 BIN := .venv/bin
 STAMP := .venv/.launch-jobs-setup
 
@@ -44,3 +44,6 @@ fidelity: $(STAMP) ## real programs, captured here and launched elsewhere: do th
 
 cluster: $(STAMP) ## a Kubernetes cluster of two nodes, for tests; the first time builds it
 	@scripts/cluster start
+
+faults: $(STAMP) ## break servers, agents, engines and stores while runs go on; count broken promises
+	@scripts/faults --runs 500

@@ -283,4 +283,4 @@ def _commit(inside: Git) -> str | None:
 def _one_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines
-    return "; ".join(telling[-3:])
+    return "; ".join(telling[-3:]).rstrip(".")

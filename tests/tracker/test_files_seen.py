@@ -143,5 +143,9 @@ def test_s3_objects_are_told_with_etag_and_size(run: Run, s3: Bucket, capfd: pyt
 def test_a_file_that_is_open_at_the_end_was_read_though_python_did_not_open_it(run: Run, tmp_path: Path) -> None:
     """A library in C has its own way to open files."""
     (tmp_path / "outside.h5").write_bytes(b"outside")
-    record = run(f"import ctypes; assert ctypes.CDLL(None).open({str(tmp_path / 'outside.h5').encode()!r}, 0) > 0")
+    (tmp_path / "train.log").write_text("a log that is only written, as the shell's > leaves it open")
+    record = run(
+        f"import ctypes; assert ctypes.CDLL(None).open({str(tmp_path / 'outside.h5').encode()!r}, 0) > 0\n"
+        f"assert ctypes.CDLL(None).open({str(tmp_path / 'train.log').encode()!r}, 1) > 0"
+    )
     assert paths(record.read) == {str(tmp_path / "outside.h5")}

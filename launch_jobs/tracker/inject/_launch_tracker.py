@@ -275,11 +275,13 @@ class Tracker:
         self.append("end")
 
     def still_open(self):
-        """Files that are open in the end: also those that a library in C opened, unseen."""
+        """Files that are open for reading in the end: also those that a library in C opened, unseen."""
         paths = []
         for number in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
             try:
-                paths.append(os.readlink("/proc/self/fd/" + number))
+                # Not those that are only written, as a log that the shell opened: the link's mode is the descriptor's.
+                if os.lstat("/proc/self/fd/" + number).st_mode & 0o400:
+                    paths.append(os.readlink("/proc/self/fd/" + number))
             except OSError:
                 continue  # the listing's own
         return [path for path in paths if path[:1] == os.sep and self.counts(path)][:MOST_READ]
