@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from launch_jobs.capture.environment import Mode
     from launch_jobs.store.jobs import JobStore
 
-__all__ = ["Start", "TrackedRun", "Wanted", "run_tracked"]
+__all__ = ["Say", "Start", "TrackedRun", "Wanted", "run_tracked"]
 
+Say = Callable[[str], None]
 Start = Callable[[Sequence[str], Path, Mapping[str, str]], Ended]
 """Runs a command in a folder with an environment, and waits for its end."""
 
@@ -46,6 +47,7 @@ class Wanted(TypedDict, total=False):
         notebook_magics: cells of a notebook with magics run under IPython.
         python: interpreter of a notebook.
         input_files: config files of which the values are parameters, relative to where the program runs.
+        say: told what is being done, in a few words; nothing while the program runs.
     """
 
     name: str | None
@@ -55,6 +57,7 @@ class Wanted(TypedDict, total=False):
     notebook_magics: bool
     python: str
     input_files: Sequence[str]
+    say: Say
 
 
 def run_tracked(
@@ -91,6 +94,8 @@ def _run(asked: Asked, start: Start, store: JobStore, wanted: Wanted) -> Tracked
     name = wanted.get("name") or asked.name
     without = earlier_outputs(asked.directory, name)
     limits = asked.limits(usual_limits(wanted.get("secret_files", ())))
+    say = wanted.get("say", lambda _: None)
+    say("Looking at the source")
     with (
         hold_source(asked.folder, store, without=without, limits=limits) as held,
         tempfile.TemporaryDirectory(prefix="launch-track-") as folder,
@@ -99,6 +104,7 @@ def _run(asked: Asked, start: Start, store: JobStore, wanted: Wanted) -> Tracked
         declared = declare_datasets(wanted.get("datasets", {}), asked.folder, held.root, store)
         source, configs = _configs(wanted.get("input_files", ()), place, held)
         _keep_parameters(Path(folder), asked)
+        say("")
         began, clock = datetime.now(UTC), time.monotonic()
         ended = start(asked.argv, asked.directory, _injected({**os.environ, **declared.env}, Path(folder), held.root))
         lasted = time.monotonic() - clock + ended.before_s
@@ -106,8 +112,9 @@ def _run(asked: Asked, start: Start, store: JobStore, wanted: Wanted) -> Tracked
             from launch_jobs.capture.tracked_job import Started, capture_run
         except KeyboardInterrupt:  # the program's end stands
             return TrackedRun(ended.exit_code, None, None, "The run was not captured: interrupted")
-        known = (asked, place, name, wanted.get("environment", "project"), source, configs, Path(folder))
-        return capture_run(Started(*known, began - timedelta(seconds=ended.before_s), declared), ended, lasted, store)
+        began -= timedelta(seconds=ended.before_s)
+        known = (asked, place, name, wanted.get("environment", "project"), source, configs, Path(folder), began)
+        return capture_run(Started(*known, declared, say), ended, lasted, store)
 
 
 def _configs(paths: Sequence[str], place: Located, held: HeldSource) -> tuple[HeldSource, ConfigFiles | None]:

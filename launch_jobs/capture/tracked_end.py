@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from launch_jobs.job import CaptureRecord, JobVersion
 
+STEPS = ("Reading the source", "Making the job", "Rebuilding the source, to prove it", "Storing the job")
+"""What is done once the program has ended, in words for people."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrackedRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from launch_jobs.capture.proof import prove
 from launch_jobs.capture.secret_values import hide_secrets, without_secrets
 from launch_jobs.capture.seen import Seen
 from launch_jobs.capture.system_packages import system_packages
-from launch_jobs.capture.tracked_end import TrackedRun
+from launch_jobs.capture.tracked_end import STEPS, TrackedRun
 from launch_jobs.capture.tracked_inputs import with_tracked
 from launch_jobs.capture.tree import Snapshot
 from launch_jobs.errors import CaptureError, LaunchError
@@ -51,6 +52,7 @@ class Started:
         journals: the folder that the tracker writes into.
         time: when the program started.
         declared: the job's datasets.
+        say: told what is being done.
     """
 
     asked: Asked
@@ -62,6 +64,7 @@ class Started:
     journals: Path
     time: datetime
     declared: Declared
+    say: Callable[[str], None]
 
 
 def capture_run(started: Started, ended: Ended, duration_s: float, store: JobStore) -> TrackedRun:
@@ -82,7 +85,9 @@ def _keep(
     program = started.asked.program
     if program.kind == "input":
         raise CaptureError("its code came from standard input, and no job has that", do="Put the code into a file")
+    started.say(STEPS[0])
     snapshot = started.asked.noted(started.source.finish())
+    started.say(STEPS[1])
     seen = Seen.of(read_observations(started.journals), ended.pid, program)
     installed = installed_of(seen, started.place, snapshot, started.mode, store)
     named = read_parameters(started.journals)
@@ -113,7 +118,9 @@ def _keep(
         ),
     )
     record = _with_files(record, started, snapshot, seen)
+    started.say(STEPS[2])
     prove(snapshot, store)
+    started.say(STEPS[3])
     version = store.add(started.name, job, started.declared.added_to(snapshot.origin))
     store.add_record(version, record)
     new = {*record.outputs} - {entry.path for entry in snapshot.files}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import click
 
+from launch_jobs.cli.capture_bar import capture_bar
 from launch_jobs.cli.output import emit, facts, json_option, next_command
 from launch_jobs.cli.params import (
     DashedCommand,
@@ -86,7 +87,9 @@ def create_code(path: Path, **given: Unpack[_Given]) -> None:
 
     command, session = _needed_command(), local_session()
     _check_aliases(given["aliases"])
-    version = capture_code(path, command, store=session.store, name=given["name"], **_choices(given))
+    with capture_bar() as say:
+        say("Capturing the source")
+        version = capture_code(path, command, store=session.store, name=given["name"], **_choices(given))
     _created(session, version, given)
 
 
@@ -106,9 +109,10 @@ def create_git(repository: str, ref: str | None, **given: Unpack[_Given]) -> Non
     command, session = _needed_command(), local_session()
     _check_aliases(given["aliases"])
     choices = _choices(given)
-    _created(
-        session, capture_git(repository, command, store=session.store, name=given["name"], ref=ref, **choices), given
-    )
+    with capture_bar() as say:
+        say("Capturing the source")
+        version = capture_git(repository, command, store=session.store, name=given["name"], ref=ref, **choices)
+    _created(session, version, given)
 
 
 @create.command("image", cls=DashedCommand)

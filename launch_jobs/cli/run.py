@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
+from launch_jobs.cli.capture_bar import capture_bar
 from launch_jobs.cli.output import emit, json_option, next_command, program_output_to_stderr, progress, warn
 from launch_jobs.cli.params import datasets_option, notebook_magics_option, secret_files_option
 from launch_jobs.cli.session import local_session
@@ -62,6 +63,7 @@ def run_command(command: tuple[str, ...], as_json: bool, **given: Unpack[_Given]
     if not command:
         raise click.UsageError("The command is empty: end with -- CMD ARG...", click.get_current_context())
     from launch_jobs.capture.tracked import run_tracked
+    from launch_jobs.capture.tracked_end import STEPS
 
     wanted: Wanted = {
         "name": given["name"],
@@ -72,7 +74,8 @@ def run_command(command: tuple[str, ...], as_json: bool, **given: Unpack[_Given]
         "input_files": [str(Path(path).absolute()) for path in given["input_files"]],
     }
     store = local_session().store
-    with program_output_to_stderr() if as_json else nullcontext():
+    with program_output_to_stderr() if as_json else nullcontext(), capture_bar(len(STEPS)) as say:
+        wanted["say"] = say
         tracked = run_tracked(list(command), store=store, directory=Path.cwd(), **wanted)
     if tracked.problem:
         warn(tracked.problem)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
+from launch_jobs.cli.capture_bar import capture_bar
 from launch_jobs.cli.output import emit, facts, json_option, next_command, progress
 from launch_jobs.cli.params import (
     DashedCommand,
@@ -128,7 +129,9 @@ def _capture(session: Session, command: tuple[str, ...], secret_files: tuple[str
     """Capture the working copy: its git work tree if it is in one, else the folder."""
     from launch_jobs.capture import capture_folder
 
-    version = capture_folder(Path.cwd(), command, store=session.store, secret_files=secret_files)
+    with capture_bar() as say:
+        say("Capturing the source")
+        version = capture_folder(Path.cwd(), command, store=session.store, secret_files=secret_files)
     progress(f"Captured {version.label} ({version.digest[:19]})")
     return version.reference
 

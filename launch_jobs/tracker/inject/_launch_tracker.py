@@ -97,7 +97,8 @@ class Tracker:
             self.begun = False
         self.names = set()
         self.seen = set()
-        self.known = set()  # paths as the program wrote them, in the present working directory
+        self.known = set()  # paths that it wrote, as it names them, in the present working directory
+        self.passed = set()  # paths that it read
         self.folders = {}
         self.written = 0
         self.read = 0
@@ -156,6 +157,10 @@ class Tracker:
         if handle is None:
             return
         try:
+            if event == "open" and type(args[0]) is str:
+                # The same ones are opened again and again; so this comes before anything that costs.
+                if args[0] in (self.known if args[2] & WRITING else self.passed):
+                    return
             handle(*args)
         except Exception:
             if foreign(sys.exc_info()[2]):
@@ -187,15 +192,18 @@ class Tracker:
         if type(path) not in (str, bytes) or path == self.file:
             return
         if flags & WRITING:
-            if path not in self.known:  # the same ones are written again and again
-                self.wrote(path)
-                if len(self.known) < MOST_WRITTEN:
-                    self.known.add(path)
-        elif self.read < MOST_READ:
-            self.loaded(path)
+            self.wrote(path)
+            known = self.known
+        else:
+            if self.read < MOST_READ:
+                self.loaded(path)
+            known = self.passed
+        if len(known) < MOST_WRITTEN:
+            known.add(path)
 
     def entered(self, _folder):
         self.known.clear()
+        self.passed.clear()
 
     def moved(self, _source, target, *_):
         self.wrote(target)
