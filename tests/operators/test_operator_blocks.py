@@ -139,10 +139,10 @@ async def test_a_block_that_is_not_there_is_named() -> None:
 
 async def test_a_value_that_does_not_fit_is_named(name: str) -> None:
     """A block written past the form; block and field are named, the value, maybe a secret, is not."""
-    await blocks.AgentHost.model_construct(max_jobs=-7).asave(name)
+    await blocks.AgentHost.model_construct(max_jobs=-70007).asave(name)
     with pytest.raises(BadInput, match=rf"{name}.*'max_jobs'.*greater than or equal to 1") as refusal:
         await read_block(AgentHostFields, name)
-    assert "-7" not in str(refusal.value)
+    assert "-70007" not in str(refusal.value)
 
 
 async def test_the_setting_store_may_name_a_block(name: str, tmp_path: Path) -> None:
