@@ -76,7 +76,7 @@ def capture_git(
         Unavailable: the remote does not answer.
     """
     wanted = _Wanted(entrypoint, store, name, choices)
-    is_address = "://" in str(path) or (":" in str(path) and not Path(path).exists())
+    is_address = "://" in str(path) or ((":" in str(path) or str(path).startswith("-")) and not Path(path).exists())
     if ref is not None or is_address:
         from launch_jobs.capture.git_commit import snapshot_commit
 
