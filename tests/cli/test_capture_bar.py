@@ -9,18 +9,24 @@ import sys
 from pathlib import Path
 
 _SHOWS = """
-import sys, threading
+import sys, threading, time
 from launch_jobs.cli import capture_bar
+
+def end(name):
+    while threading.active_count() > 1:  # rich ends its own without waiting for it; were it not to end, nor would this
+        time.sleep(0.001)
+    print(name, file=sys.stderr, flush=True)
+
 capture_bar._LATE_S = float(sys.argv[1])
 with capture_bar.capture_bar(2) as say:
     say("Looking")
     say("")
-    print("program", threading.active_count(), file=sys.stderr, flush=True)
+    end("program")
     say("Reading")
     say("Proving")
     if float(sys.argv[1]) == 0:
         sys.stdin.read(1)
-print("after", threading.active_count(), file=sys.stderr)
+end("after")
 """
 
 
@@ -45,16 +51,16 @@ def _said(late: str) -> str:
 
 
 def test_a_capture_that_lasts_shows_its_step() -> None:
-    """And leaves no thread, neither beside the program nor in the end."""
+    """And no thread stays, neither beside the program nor in the end."""
     said = _said("0")
     assert "Proving" in said
-    assert "program 1" in said
-    assert "after 1" in said
+    assert "program" in said
+    assert said.endswith("after\r\n")
 
 
 def test_a_short_capture_shows_nothing() -> None:
     """Nothing flickers."""
-    assert _said("60").split() == ["program", "1", "after", "1"]
+    assert _said("60").split() == ["program", "after"]
 
 
 def test_without_a_terminal_there_is_no_bar(tmp_path: Path) -> None:
@@ -62,4 +68,4 @@ def test_without_a_terminal_there_is_no_bar(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _SHOWS, "60"], capture_output=True, text=True, cwd=tmp_path, check=True
     )
-    assert done.stderr.split() == ["program", "1", "after", "1"]
+    assert done.stderr.split() == ["program", "after"]
