@@ -7,10 +7,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from infrastructure.plugin import missing
 
 from launch_jobs.capture.system_packages import system_packages
 
-pytestmark = pytest.mark.skipif(shutil.which("rpmbuild") is None, reason="rpm is not here: apt-get install rpm")
+
+@pytest.fixture(autouse=True)
+def tools() -> None:
+    """rpm and rpmbuild are here."""
+    if shutil.which("rpmbuild") is None:
+        missing("rpm (apt-get install rpm)")
+
 
 SPEC = """
 Name: {name}
