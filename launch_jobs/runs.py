@@ -317,7 +317,8 @@ class OutputTail:
             offset += _PAGE
 
     def _is_new(self, entry: Log) -> bool:
-        if entry.id in self._at_newest:
+        is_repeated = self._newest is not None and entry.timestamp < self._newest  # a late entry moved the pages
+        if is_repeated or entry.id in self._at_newest:
             return False
         if entry.timestamp != self._newest:
             self._newest, self._at_newest = entry.timestamp, set()

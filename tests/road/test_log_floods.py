@@ -33,12 +33,15 @@ ODD = (
 
 
 async def _live(run: str) -> list[Log]:
-    found: list[Log] = []
+    """A run's lines. Other entries of its log may come late, between others: then a page repeats some of the last."""
+    found: dict[UUID, Log] = {}
+    read = 0
     async with connect() as client:
         chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[UUID(run)]))
-        while page := await client.read_logs(log_filter=chosen, limit=200, offset=len(found)):
-            found += page
-    return [entry for entry in found if entry.name.endswith((OUTPUT_LOGGER, GAP_LOGGER))]
+        while page := await client.read_logs(log_filter=chosen, limit=200, offset=read):
+            read += len(page)
+            found |= {entry.id: entry for entry in page}
+    return [entry for entry in found.values() if entry.name.endswith((OUTPUT_LOGGER, GAP_LOGGER))]
 
 
 async def _whole(road: Road, run: str) -> bytes:
