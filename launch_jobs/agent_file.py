@@ -14,7 +14,9 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationError, model
 
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen
+from launch_jobs.targets.configuration import Memory
 from launch_jobs.targets.grants import HostGrants
+from launch_jobs.targets.quantity import parse_quantity
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LARGEST = 1 << 20
@@ -55,6 +57,12 @@ class AgentFile(Frozen):
     devices: tuple[DeviceName, ...] | None = Field(
         default=None, description="GPUs that the agent owns; none given: those that the driver tells of."
     )
+    cpus: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Processors for all runs together; None: nobody counts."
+    )
+    memory: Memory | None = Field(
+        default=None, description="Memory for all runs together, such as 64Gi; None: nobody counts."
+    )
     builder: Literal["docker", "none"] = Field(
         default="docker", description="none: this host builds no images; only ready ones run."
     )
@@ -64,6 +72,11 @@ class AgentFile(Frozen):
         description="The only Registry block that queues may send images to; also for queues that name none.",
     )
     secrets: dict[SecretName, SecretBinding] = Field(default_factory=dict)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory for all runs together, in bytes."""
+        return None if self.memory is None else parse_quantity(self.memory)
 
 
 def allowed_devices(asked: Sequence[str] | None, agent: AgentFile) -> tuple[str, ...] | None:

@@ -6,14 +6,30 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
-
-from pydantic import JsonValue, StringConstraints
 
 from launch_jobs.errors import BadInput
 
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+# A program waits for whatever is imported here (see `launch_jobs.capture.tracked`).
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, JsonValue
+    from pydantic_core import CoreSchema
+
+
+class _Pattern:
+    """A text that a pattern matches, in a model's field: pydantic's `StringConstraints`, without importing it."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core.core_schema import str_schema
+
+        return str_schema(pattern=self.pattern)
+
+
+Digest = Annotated[str, _Pattern(r"^sha256:[0-9a-f]{64}$")]
 """A SHA-256 in the OCI form `sha256:<64 lower-case hex digits>`."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")

@@ -48,10 +48,17 @@ OUTPUT_LOGGER = "output"
 GAP_LOGGER = "output-left-out"
 """The same for what stands for lines that were left out there."""
 
+ONLY_TOLD = ", to say why it waits"
+"""How the message of a claim ends that is given back at once (`workers/telling_waits.py`)."""
+
 CLAIM = re.compile(
-    r"Claimed by agent (?P<agent>.+?)(?: \[(?P<identity>[^\]]*)\](?:, (?P<used>\d+) of (?P<limit>\d+) at once)?)?"
+    r"Claimed by agent (?P<agent>.+?)(?: \[(?P<identity>[^\]]*)\](?:, (?P<used>\d+) of (?P<limit>\d+) at once)?"
+    rf"(?:{ONLY_TOLD})?)?"
 )
 """The message of the Pending state with which an agent claims a run (`workers/worker.py`)."""
+
+WAITING = "Waiting"
+"""How an agent's own words begin in the state of a run that it gave back: `Waiting: …`, or `Waiting for …`."""
 
 _LEFT_OUT = re.compile(r"… ([0-9,]+) lines left out")
 """How `live_log.left_out_text` begins."""

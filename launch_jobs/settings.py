@@ -4,13 +4,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import tomllib
-from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -22,17 +18,9 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from launch_jobs.errors import BadInput
+from launch_jobs.home import GIT_REMOTES, SOURCE_LIMIT_BYTES, connected, connection_file, home
 
-
-def home() -> Path:
-    """The folder of all state and settings: `LAUNCH_JOBS_HOME`, else the platform's data folder."""
-    named = os.environ.get("LAUNCH_JOBS_HOME")
-    return Path(named).expanduser().absolute() if named else Path(platformdirs.user_data_dir("launch-jobs"))
-
-
-def connection_file(home: Path) -> Path:
-    """Where a home keeps which server (and store) it uses."""
-    return home / "server.json"
+__all__ = ["LaunchSettings", "connection_file", "home", "load_settings"]
 
 
 class LaunchSettings(BaseSettings):
@@ -54,13 +42,13 @@ class LaunchSettings(BaseSettings):
     )
     git_credentials: str | None = Field(default=None, description="launch-git-credentials block to reach a git host.")
     git_remotes: str = Field(
-        default="https://* ssh://*", description="Remotes to fetch from: scheme://host, scheme://*, file:///folder, …"
+        default=GIT_REMOTES, description="Remotes to fetch from: scheme://host, scheme://*, file:///folder, …"
     )
     agent_host: str | None = Field(
         default=None, description="launch-agent-host block that fills what is left open here, when an agent starts."
     )
     source_limit_bytes: int = Field(
-        default=500_000_000, ge=1, description="Most bytes of source that one job carries; a single file: a fifth."
+        default=SOURCE_LIMIT_BYTES, ge=1, description="Most bytes of source that one job carries; a single file: a fifth."
     )
     max_jobs: int | None = Field(default=None, ge=1, description="Most runs at once on one agent of this machine.")
     adopt_grace_s: float = Field(
@@ -82,22 +70,13 @@ class LaunchSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = TomlConfigSettingsSource(settings_cls, toml_file=home() / "settings.toml")
-        connected = InitSettingsSource(settings_cls, _connected(home()))
+        connected = InitSettingsSource(settings_cls, connected(home()))
         return (init_settings, env_settings, file, connected)
 
     @property
     def store_url(self) -> str:
         """The job store: `file://…`, `s3://…`, or `block:` and the name of a launch-job-store block."""
         return self.store or (self.home / "store").as_uri()
-
-
-def _connected(home: Path) -> dict[str, str]:
-    """The settings that `launch connect` wrote. A file that cannot be read is told of by who connects."""
-    with suppress(OSError, ValueError, AttributeError):
-        store = json.loads(connection_file(home).read_text()).get("store")
-        if isinstance(store, str):
-            return {"store": store}
-    return {}
 
 
 def load_settings() -> LaunchSettings:

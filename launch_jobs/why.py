@@ -17,16 +17,13 @@ from launch_jobs.client import connect
 from launch_jobs.job import Frozen
 from launch_jobs.line import WHOLE, Line, read_line
 from launch_jobs.run import RunInfo, RunState
-from launch_jobs.runs import CLAIM, describe, find_run
+from launch_jobs.runs import CLAIM, WAITING, describe, find_run
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
 
     from launch_jobs.store.jobs import JobStore
-
-_WAITING = "Waiting: "
-"""How an agent's own words begin in the state of a run that it gave back (`workers/worker.py`)."""
 
 _ENOUGH = 5
 _SOON = timedelta(seconds=5)
@@ -64,7 +61,7 @@ class Why(Frozen):
     cause: Cause
     what: str = Field(description="One sentence.")
     do: str = Field(default="", description="What to do about it; empty where waiting is all.")
-    since: str | None = Field(description="ISO 8601: since when the run is in its state.")
+    since: str | None = Field(description="ISO 8601: since when it waits for its turn, or is in its state.")
     position: int | None = Field(default=None, description="In the queue, from 1.")
     waiting: int | None = Field(default=None, description="Runs that wait in the queue, this one included.")
     starts_in_s: tuple[float, float] | None = Field(
@@ -108,12 +105,22 @@ def decide(facts: Facts) -> Why:
         cause=cause,
         what=f"{what}; it may start in {_span(starts)}" if starts else what,
         do=do,
-        since=facts.since.astimezone(UTC).isoformat() if facts.since else None,
+        since=_text(_since(facts)),
         position=line.position if line and queued else None,
         waiting=line.waiting if line and queued else None,
         starts_in_s=starts,
         exit_code=run.exit_code,
     )
+
+
+def _since(facts: Facts) -> datetime | None:
+    """Since when a run waits for its turn, whatever was told of it meanwhile; else since when it is in its state."""
+    waits = facts.run.state is RunState.SCHEDULED and facts.due is not None and facts.due <= facts.now
+    return facts.due if waits else facts.since
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat() if moment else None
 
 
 def start_range(line: Line) -> tuple[float, float] | None:
@@ -190,9 +197,8 @@ def _judge_line(queue: str, line: Line, facts: Facts) -> tuple[Cause, str, str]:
     if line.full is not None:
         agent, most = line.full
         return Cause.AGENT_LIMIT, f"agent {agent} is at its limit ({most} of {most} runs)", ""
-    told = (facts.run.reason or "").removeprefix(_WAITING)
-    if told and told != facts.run.reason:
-        return Cause.TOLD, told, ""
+    if (told := facts.run.reason or "").startswith(WAITING):
+        return Cause.TOLD, told.removeprefix(f"{WAITING}: ").replace(WAITING, WAITING.lower(), 1), ""
     held = "runs before it go first" if line.position > 1 else "the next free agent takes it"
     return Cause.POSITION, held, ""
 

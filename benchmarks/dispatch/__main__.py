@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Any
 
-from benchmarks.dispatch.stage import Stage, ensure_stock_image, staged
+from benchmarks.stage import Stage, ensure_stock_image, staged
 
 _NAMES = ("stock", "tuned", "ours")
 _RUNS, _BURST = 10, 20
@@ -34,8 +34,8 @@ async def _measure(stage: Stage, options: argparse.Namespace, names: list[str]) 
 
     makers = {
         "ours": lambda: ours(stage),
-        "stock": lambda: stock("stock"),
-        "tuned": lambda: stock("tuned", PREFECT_WORKER_QUERY_SECONDS="1"),
+        "stock": lambda: stock(stage, "stock"),
+        "tuned": lambda: stock(stage, "tuned", PREFECT_WORKER_QUERY_SECONDS="1"),
     }
     found: dict[str, Any] = {"plain": await asyncio.to_thread(plain, options.runs, options.burst)}
     for name in names:

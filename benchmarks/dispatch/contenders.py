@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
-from prefect_docker.worker import DockerWorker
 
-from benchmarks.dispatch.stage import STOCK_IMAGE, Stage
+from benchmarks.stage import Stage
+from benchmarks.stock import stock_deployment, stock_worker
 from launch_jobs.capture.source import snapshot_source
 from launch_jobs.job import Entrypoint, Environment, Job, JobVersion
 from launch_jobs.queue import create_queue
@@ -50,33 +49,16 @@ class Contender:
 
 
 @asynccontextmanager
-async def stock(name: str, **environment: str) -> AsyncGenerator[Contender]:
+async def stock(stage: Stage, name: str, **environment: str) -> AsyncGenerator[Contender]:
     """A stock prefect-docker worker: the flow runs in the container."""
-    pool = f"bench-{name}"
-    template = DockerWorker.get_default_base_job_template()
-    variables = {
-        "image": STOCK_IMAGE,
-        "image_pull_policy": "Never",
-        "network_mode": "host",  # so that the flow reaches a server on loopback
-        "auto_remove": True,
-    }
+    pool = stage.queue(name)
     async with get_client() as client:
-        await client.create_work_pool(WorkPoolCreate(name=pool, type="docker", base_job_template=template))
-        flow = await client.create_flow_from_name("noop")
-        deployment = await client.create_deployment(
-            flow_id=flow,
-            name=pool,
-            work_pool_name=pool,
-            entrypoint="noop_flow.py:noop",
-            path="/opt/bench",
-            job_variables=variables,
-        )
+        deployment = await stock_deployment(client, pool, "noop")
 
         async def enqueue() -> UUID:
             return (await client.create_flow_run_from_deployment(deployment)).id
 
-        agent = [str(Path(sys.executable).parent / "prefect"), "worker", "start", "--pool", pool, "--type", "docker"]
-        yield Contender(name, agent, enqueue, environment)
+        yield Contender(name, stock_worker(pool), enqueue, environment)
 
 
 def _capture(store: JobStore, folder: Path) -> JobVersion:
@@ -94,10 +76,11 @@ async def ours(stage: Stage) -> AsyncGenerator[Contender]:
     """Our agent on a docker queue: the flow runs in the agent, the container needs no Prefect."""
     store, steps = open_store(stage.settings.store_url), stage.settings.home / "steps.json"
     version = await asyncio.to_thread(_capture, store, stage.settings.home / "noop")
-    await create_queue("bench-ours", "docker")
+    queue = stage.queue("ours")
+    await create_queue(queue, "docker")
 
     async def enqueue() -> UUID:
-        return (await submit(Submission(job=version.reference, queue="bench-ours"), store)).id
+        return (await submit(Submission(job=version.reference, queue=queue), store)).id
 
-    agent = [sys.executable, "-m", "benchmarks.dispatch.agent", str(steps), "bench-ours"]
+    agent = [sys.executable, "-m", "benchmarks.dispatch.agent", str(steps), queue]
     yield Contender("ours", agent, enqueue, steps=steps)

@@ -9,27 +9,24 @@ import signal
 import statistics
 import subprocess
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
-import asyncpg
 import psutil
 from prefect import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from pydantic import Field
 
 from benchmarks.dispatch.contenders import NOOP, Contender
-from benchmarks.dispatch.stage import BASE_IMAGE, Stage, cpu_s
+from benchmarks.serving import serving
+from benchmarks.stage import BASE_IMAGE, Stage, cpu_s
+from benchmarks.watching import Watcher, watcher
 from launch_jobs.job import Frozen
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
-_LIMIT_S = 600.0
-_LOOK_S = 0.02
 _FIRST_LINE = re.compile(r"first-line (\d+\.\d+)")
 
 
@@ -56,60 +53,6 @@ class Result(Frozen):
     loop: dict[str, Any] = Field(default_factory=dict)
 
 
-class Watcher:
-    """Sees the ends of runs in the server's database, so that looking costs the server nothing."""
-
-    def __init__(self, database: Any) -> None:  # asyncpg has no types
-        self._database = database
-
-    async def completed(self, runs: list[UUID]) -> float:
-        """The moment when all these runs are seen completed."""
-        deadline = time.time() + _LIMIT_S
-        query = "select state_type::text as state from flow_run where id = any($1::uuid[])"
-        while True:
-            states = [str(row["state"]) for row in await self._database.fetch(query, runs)]
-            if states.count("COMPLETED") == len(runs):
-                return time.time()
-            bad = {"FAILED", "CRASHED", "CANCELLED"}.intersection(states)
-            if bad or time.time() > deadline:
-                raise RuntimeError(f"the no-op runs end otherwise than completed: {sorted(states)}")
-            await asyncio.sleep(_LOOK_S)
-
-
-@asynccontextmanager
-async def watcher(stage: Stage) -> AsyncGenerator[Watcher]:
-    """A watcher on the stage's database."""
-    folder = parse_qs(urlsplit(stage.database).query)["host"][0]
-    database: Any = await vars(asyncpg)["connect"](host=folder, user="postgres", database="postgres")
-    try:
-        yield Watcher(database)
-    finally:
-        await database.close()
-
-
-@asynccontextmanager
-async def serving(contender: Contender, stage: Stage) -> AsyncGenerator[psutil.Process]:
-    """The contender's agent, running; killed at the end."""
-    log = stage.settings.home / f"{contender.name}.log"
-    environment = stage.environment | contender.environment
-    with log.open("wb") as file:
-        agent = subprocess.Popen(  # noqa: ASYNC220 - nothing else goes on meanwhile
-            contender.agent, stdout=file, stderr=subprocess.STDOUT, env=environment
-        )
-    try:
-        yield psutil.Process(agent.pid)
-    except BaseException:
-        print(log.read_text(errors="replace")[-3000:])
-        raise
-    finally:
-        agent.send_signal(signal.SIGINT)
-        try:
-            agent.wait(15)
-        except subprocess.TimeoutExpired:
-            agent.kill()
-            agent.wait()
-
-
 async def first_lines(runs: list[UUID]) -> list[float]:
     """When each run's program said that its first line ran; its output reaches the server some time after."""
     async with get_client() as client, asyncio.timeout(60):
@@ -127,7 +70,10 @@ async def _first_line(client: PrefectClient, run: UUID) -> float:
 
 async def measure(contender: Contender, stage: Stage, count: int, burst: int) -> Result:
     """Measure one contender: a run to warm up, then `count` one at a time, then `burst` at once."""
-    async with watcher(stage) as seen, serving(contender, stage) as agent:
+    log, environment = stage.settings.home / f"{contender.name}.log", stage.environment | contender.environment
+    async with watcher(stage) as seen, AsyncExitStack() as stack:
+        process = stack.enter_context(serving(contender.agent, log, environment))
+        agent = psutil.Process(process.pid)
         await seen.completed([await contender.submit()])
         starting = await longest_steps(contender, agent)
         one, took, first = await _one_at_a_time(contender, _Window(stage, agent), seen, count)

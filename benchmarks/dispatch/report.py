@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import os
-import platform
-import subprocess
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import psutil
+from benchmarks.report import machine, machine_line, write_section
 
-_RESULTS = Path(__file__).parents[1] / "RESULTS.md"
-_BEGIN, _END = "<!-- dispatch: begin -->", "<!-- dispatch: end -->"
 _TITLES = {
     "plain": "plain `docker run --rm`",
     "stock": "stock prefect-docker worker",
@@ -39,7 +31,7 @@ def document(found: dict[str, Any], options: argparse.Namespace) -> dict[str, An
         "overhead_s": overhead,
         "loop_longest_ms": _longest(ours) if ours else None,
         "contenders": found,
-        "machine": _machine(),
+        "machine": machine(),
         "runs": options.runs,
         "burst": options.burst,
     }
@@ -50,34 +42,14 @@ def _longest(ours: dict[str, Any]) -> dict[str, float]:
     return {name: max((step["ms"] for step in kept), default=0.0) for name, kept in ours["loop"]["serving"].items()}
 
 
-def _machine() -> dict[str, Any]:
-    engine = subprocess.run(
-        ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False
-    )
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpus": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30),
-        "load": [round(load, 2) for load in os.getloadavg()],
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "docker": engine.stdout.strip(),
-        **{name: importlib.metadata.version(name) for name in ("prefect", "prefect-docker", "launch-jobs")},
-    }
-
-
 def write_table(report: dict[str, Any]) -> None:
     """Write the part of benchmarks/RESULTS.md on dispatch."""
-    text = table(report)
-    old = _RESULTS.read_text() if _RESULTS.exists() else "# Results of the benchmarks\n\n" + _BEGIN + _END + "\n"
-    head, _, rest = old.partition(_BEGIN)
-    _, _, tail = rest.partition(_END)
-    _RESULTS.write_text(f"{head}{_BEGIN}\n{text}\n{_END}{tail}")
+    write_section("dispatch", table(report))
 
 
 def table(report: dict[str, Any]) -> str:
     """All contenders as Markdown; needs every one of them."""
-    machine, ratios = report["machine"], report["ratios"]
+    ratios = report["ratios"]
     rows: list[str] = []
     for name, title in _TITLES.items():
         found = report["contenders"][name]
@@ -108,9 +80,6 @@ def table(report: dict[str, Any]) -> str:
             f"{ratios['burst']} (tuned {ratios['burst_tuned']}). Over plain `docker run`: {report['overhead_s']} s. "
             f"Longest step of the agent's loops: {max(report['loop_longest_ms'].values())} ms.",
             "",
-            f"{machine['date']}, {machine['cpus']} CPUs, {machine['memory_gb']} GB, {machine['system']}, load "
-            f"{machine['load']}; Python {machine['python']}, Prefect {machine['prefect']}, prefect-docker "
-            f"{machine['prefect-docker']}, Docker {machine['docker']}, Launch Jobs {machine['launch-jobs']}. "
-            f"By `python -m benchmarks.dispatch`.",
+            machine_line(report["machine"], "python -m benchmarks.dispatch"),
         ]
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from launch_jobs.capture.ignore import IgnoreRules
-from launch_jobs.capture.interpreter import Installed
+from launch_jobs.capture.probed import Installed
 from launch_jobs.capture.tree import walk
 from launch_jobs.errors import CaptureError
 

@@ -11,12 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from launch_jobs.errors import BadInput, NotFound
-from launch_jobs.job import Dataset, DatasetOrigin, Origin, TreeEntry, tree_digest
+from launch_jobs.home import home
 from launch_jobs.names import JobRef
-from launch_jobs.run import OutputsUrl
-from launch_jobs.settings import home
 
 if TYPE_CHECKING:
+    from launch_jobs.job import Dataset, DatasetOrigin, Origin
     from launch_jobs.store.jobs import JobStore
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -35,7 +34,7 @@ class Declared:
     """
 
     datasets: tuple[Dataset, ...] = ()
-    origins: dict[str, DatasetOrigin] = field(default_factory=dict[str, DatasetOrigin])
+    origins: dict[str, DatasetOrigin] = field(default_factory=dict[str, "DatasetOrigin"])
     env: dict[str, str] = field(default_factory=dict[str, str])
 
     def added_to(self, origin: Origin) -> Origin:
@@ -116,6 +115,7 @@ def _absolute(text: str, here: Path) -> Path:
 
 def _local(name: str, text: str, here: Path, root: Path, store: JobStore) -> tuple[Dataset, DatasetOrigin]:
     from launch_jobs.capture.dataset_archive import pack_dataset
+    from launch_jobs.job import Dataset, DatasetOrigin
 
     path = _absolute(text, here)
     if not path.is_file() and not path.is_dir():
@@ -142,6 +142,8 @@ def _expected(text: str, path: Path, root: Path) -> str:
 
 
 def _outputs(name: str, text: str, store: JobStore) -> tuple[Dataset, DatasetOrigin]:
+    from launch_jobs.job import Dataset, DatasetOrigin, TreeEntry, tree_digest
+    from launch_jobs.run import OutputsUrl
     from launch_jobs.store.left import find_left
 
     run = text.removeprefix("outputs://").rstrip("/")
@@ -158,6 +160,8 @@ def _outputs(name: str, text: str, store: JobStore) -> tuple[Dataset, DatasetOri
 
 
 def _of_job(name: str, text: str, rest: str, store: JobStore) -> tuple[Dataset, DatasetOrigin]:
+    from launch_jobs.job import DatasetOrigin
+
     reference, slash, wanted = rest.rpartition("/")
     if not slash:
         raise BadInput(f"dataset {name!r}: {text!r} names no dataset", do="Write job://JOB/NAME")

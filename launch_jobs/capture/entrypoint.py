@@ -6,11 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launch_jobs.capture.interpreter import Program
 from launch_jobs.capture.runner import inner_command, program_is_python
 from launch_jobs.errors import BadInput
-from launch_jobs.job import Entrypoint
+
+if TYPE_CHECKING:
+    from launch_jobs.job import Entrypoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ def locate(program: Program, directory: Path, root: Path, files: frozenset[str])
 
 def entrypoint_of(argv: Sequence[str], located: Located) -> Entrypoint:
     """The job's command: `python` for whatever Python, and paths of the source tree relative to where it runs."""
+    from launch_jobs.job import Entrypoint
+
     program = located.program
     inner = inner_command(argv) if program.kind == "program" else ()
     words = [_word(word, located) for word in inner or argv]

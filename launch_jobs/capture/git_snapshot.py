@@ -12,12 +12,12 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launch_jobs.capture.git import Git, GitFailedError, Repository, scratch
 from launch_jobs.capture.git_carried import carried_files
 from launch_jobs.capture.git_files import Looked, git_mode, look
 from launch_jobs.capture.git_filters import note_filters
-from launch_jobs.capture.git_proof import rebuild_git
 from launch_jobs.capture.git_remote import (
     Remote,
     check_bundle,
@@ -34,8 +34,10 @@ from launch_jobs.capture.secret_history import check_history
 from launch_jobs.capture.secrets import check_secrets
 from launch_jobs.capture.tree import Blobs, FileChangedError, SeenFile, Snapshot, check_unchanged, copy_seen
 from launch_jobs.errors import CaptureError
-from launch_jobs.job import CodeSource, GitSource, Origin, TreeEntry, tree_digest
 from launch_jobs.names import sha256
+
+if TYPE_CHECKING:
+    from launch_jobs.job import CodeSource, GitSource, Origin, TreeEntry
 
 # `git apply` refuses larger patches (MAX_APPLY_SIZE in its apply.c).
 _PATCH_LIMIT_BYTES = 1023 << 20
@@ -51,6 +53,8 @@ class _GitContent:
     objects: dict[str, str]
 
     def rebuild(self, source: GitSource | CodeSource, origin: Origin, store: Blobs, into: Path) -> None:
+        from launch_jobs.capture.git_proof import rebuild_git
+
         rebuild_git(self.repository, source, origin, store, into)
 
     def read(self, entry: TreeEntry) -> bytes:
@@ -148,6 +152,8 @@ def _check_history(held: _Held) -> list[str]:
 
 def _finish(held: _Held) -> Snapshot:
     """The snapshot of what was held, with all that was left for later."""
+    from launch_jobs.job import GitSource, tree_digest
+
     repository, looked = held.asked.repository, held.looked
     try:
         _read_rest(held)
@@ -224,6 +230,8 @@ def _index_changes(looked: Looked) -> bytes:
 
 
 def _origin(held: _Held) -> tuple[Origin, list[str]]:
+    from launch_jobs.job import Origin
+
     repository, commit, remote = held.asked.repository, held.asked.commit, held.remote
     url, notes = (remote.url, remote_notes(repository, remote)) if remote else (None, [])
     if remote and remote.has_commit:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, cast
 
 from launch_jobs.capture.tree import NEVER_SOURCE
 from launch_jobs.errors import CaptureError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 _IN_EVERY_FOLDER = (".gitignore", ".launchignore")
 
@@ -56,8 +57,10 @@ class IgnoreRules:
         self._names = names
         self._kept: dict[str, bool] = {}
         self._known: dict[str, list[_Rule]] = {}
+        self._docker: GitIgnoreSpec | None = None
         docker = [_anchored(line) for line in _lines(root / ".dockerignore")] if dockers else []
-        self._docker = GitIgnoreSpec.from_lines(docker)
+        if docker:
+            self._docker = _spec(docker)
         self._docker_takes_back = any(line.startswith("!") for line in docker)
 
     def keep(self, path: str, is_folder: bool) -> bool:
@@ -71,7 +74,8 @@ class IgnoreRules:
         said = self._said(asked)
         if said is not None:
             return not said
-        return not self._docker.check_file(asked).include or (is_folder and self._docker_takes_back)
+        left_out = self._docker is not None and self._docker.check_file(asked).include
+        return not left_out or (is_folder and self._docker_takes_back)
 
     def keeps_with_parents(self, path: str) -> bool:
         """Whether a file is source when nobody asked about the folders above it."""
@@ -99,10 +103,17 @@ class IgnoreRules:
             self._known[folder] = [
                 # pathspec leaves open whether its patterns are of text or bytes
                 _Rule(cast("re.Pattern[str]", one.regex), one.include)  # pyright: ignore[reportUnknownMemberType]
-                for one in GitIgnoreSpec.from_lines(lines).patterns
+                for one in (_spec(lines).patterns if lines else ())
                 if one.include is not None
             ]
         return self._known[folder]
+
+
+def _spec(lines: list[str]) -> GitIgnoreSpec:
+    """Patterns as pathspec has them; most folders have none, and its import takes time."""
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines)
 
 
 def _lines(file: Path) -> list[str]:

@@ -1,25 +1,18 @@
-"""What a command runs: which program, which Python behind it, which script; and what is installed in that Python."""
+"""What a command runs: which program, which Python behind it, which script."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from launch_jobs.capture.process import run_quiet
 from launch_jobs.capture.runner import inner_name
-from launch_jobs.errors import BadInput, CaptureError
-from launch_jobs.job import JsonObject
+from launch_jobs.errors import BadInput
 from launch_jobs.names import slug
-from launch_jobs.tracker import PROBE
 
 _PYTHON = re.compile(r"^(python|pypy)[0-9.]*t?$")
 _LONG_SHEBANG = re.compile(rb"^'''exec' \"?([^\"\n]+?)\"? \"\$0\"", re.MULTILINE)
@@ -65,43 +58,6 @@ class Program:
         return " ".join(f"-{letter}" for letter in found) or None
 
 
-class Installed(BaseModel):
-    """One distribution as the interpreter has it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    name: str
-    version: str | None
-    location: str
-    metadata: str = ""
-    installer: str = ""
-    direct_url: JsonObject | None = None
-    requires: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ()
-
-
-class Probe(BaseModel):
-    """What an interpreter is, and has installed, in the order of its path."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    python: str
-    implementation: str
-    system: str
-    machine: str
-    prefix: str
-    executable: str
-    markers: dict[str, str]
-    distributions: tuple[Installed, ...]
-    problems: tuple[str, ...] = ()
-
-    @property
-    def platform(self) -> str:
-        """As OCI writes it."""
-        machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64"}.get(self.machine.lower(), self.machine)
-        return f"{self.system.lower()}/{machine}"
-
-
 def find_program(command: Sequence[str], directory: Path) -> Program:
     """Understand a command as the shell would start it in a folder. Nothing is run.
 
@@ -120,25 +76,6 @@ def find_program(command: Sequence[str], directory: Path) -> Program:
     if program.kind == "script" and program.index and not (directory / program.target).exists():
         raise BadInput(f"there is no script {program.target!r} in {directory}", do="Check the path")
     return program
-
-
-def probe_interpreter(
-    python: str, flags: Sequence[str], environment: Mapping[str, str], path: Sequence[str] = ()
-) -> Probe:
-    """Ask an interpreter what is installed; with a `sys.path` of a program that it ran, on that path.
-
-    Raises:
-        CaptureError: it does not start, or does not answer.
-    """
-    # With a known path no code of the user's start-up (site, .pth files, sitecustomize) need run again.
-    options = ("-I", "-S") if path else tuple(flags)
-    with tempfile.TemporaryDirectory(prefix="launch-probe-") as folder:
-        answer = Path(folder) / "answer.json"
-        run_quiet((python, *options, str(PROBE), str(answer)), json.dumps(list(path)), environment)
-        try:
-            return Probe.model_validate_json(answer.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise CaptureError(f"{python!r} did not say what is installed") from error
 
 
 def _which(name: str, directory: Path) -> Path:

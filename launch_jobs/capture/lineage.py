@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from launch_jobs.job import Dataset, JobVersion, Parent
 from launch_jobs.names import sha256
-from launch_jobs.settings import home
+from launch_jobs.home import home
 
 _OUTPUTS = "outputs://"
 

@@ -20,13 +20,15 @@ from launch_jobs.capture.interpreter import Program, find_program
 from launch_jobs.capture.limits import Limits
 from launch_jobs.capture.process import run_quiet
 from launch_jobs.errors import BadInput, CaptureError
-from launch_jobs.job import JsonObject
 from launch_jobs.names import slug
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from launch_jobs.capture.notebook import Notebook
     from launch_jobs.capture.notebook_script import Script
     from launch_jobs.capture.tree import Snapshot
+    from launch_jobs.job import JsonObject
 
 SUFFIX = ".ipynb"
 
@@ -55,7 +57,7 @@ class Asked:
     argv: tuple[str, ...]
     instead: Mapping[Path, Path] = field(default_factory=dict[Path, Path])
     notes: tuple[str, ...] = ()
-    parameters: JsonObject = field(default_factory=JsonObject)
+    parameters: JsonObject = field(default_factory=dict[str, "JsonValue"])
 
     def limits(self, limits: Limits) -> Limits:
         """These limits, and the files of the notebook."""

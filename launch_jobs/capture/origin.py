@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 
-from launch_jobs.capture.interpreter import Installed
+from launch_jobs.capture.probed import Installed
 from launch_jobs.job import Distribution, JsonObject
 
 

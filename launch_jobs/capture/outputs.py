@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, ValidationError
-
-from launch_jobs.job import Frozen
 from launch_jobs.names import sha256
-from launch_jobs.settings import home
+from launch_jobs.home import home
 
 _NEVER = {"__pycache__", ".git", "node_modules"}
 _MOST = 200_000  # entries that are looked at
@@ -40,7 +40,7 @@ def remember_outputs(directory: Path, name: str, root: Path, paths: Iterable[str
     file = _file(directory, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(f".{os.getpid()}")
-    new.write_text(_Known(root=str(root), files=files).model_dump_json())
+    new.write_text(json.dumps({"root": str(root), "files": files}))
     new.replace(file)
 
 
@@ -87,9 +87,10 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-class _Known(Frozen):
+@dataclass(frozen=True, slots=True)
+class _Known:
     root: str = ""
-    files: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    files: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
 
 def _file(directory: Path, name: str) -> Path:
@@ -97,7 +98,10 @@ def _file(directory: Path, name: str) -> Path:
 
 
 def _load(directory: Path, name: str) -> _Known:
+    """What is known; nothing where it is damaged. By hand, for a program waits, and pydantic is slow to import."""
     try:
-        return _Known.model_validate_json(_file(directory, name).read_bytes())
-    except (OSError, ValidationError):
+        found: Any = json.loads(_file(directory, name).read_bytes())
+        files = {str(path): (int(stamp[0]), int(stamp[1])) for path, stamp in found["files"].items()}
+        return _Known(str(found["root"]), files)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return _Known()

@@ -11,7 +11,7 @@ from typing import cast
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from launch_jobs.capture.interpreter import Installed, Probe
+from launch_jobs.capture.probed import Installed, Probe
 from launch_jobs.job import Environment
 
 _SHOWN = 20

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from launch_jobs.capture.remote_rule import Place, check_remote, is_elsewhere, read_rule
 from launch_jobs.errors import Refused
-from launch_jobs.settings import load_settings
+from launch_jobs.home import basics
 
 _PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY")
@@ -25,7 +25,7 @@ def allowed_remote(url: str) -> Place:
         Refused: it is not allowed, or no address of a remote; says why.
         BadInput: the setting `git_remotes` is none.
     """
-    return check_remote(url, load_settings().git_remotes)
+    return check_remote(url, basics().git_remotes)
 
 
 def is_allowed(url: str) -> bool:
@@ -57,7 +57,7 @@ def way_to(url: str, given: Mapping[str, str], resolve: Resolve = addresses_of) 
     Raises:
         Refused: the rule does not allow it, or its name leads to this machine or its link.
     """
-    rule = load_settings().git_remotes
+    rule = basics().git_remotes
     place = check_remote(url, rule)
     settings = {"http.followRedirects": "false"}
     if found := _checked(place, rule, resolve):

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from pydantic import JsonValue
-
 from launch_jobs.capture.secrets import secrets_in
 from launch_jobs.errors import Refused
-from launch_jobs.job import JsonObject
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from launch_jobs.capture.parameters import CapturedInputs
+    from launch_jobs.job import JsonObject
 
 HIDDEN = "****"
 _NAMED = re.compile(

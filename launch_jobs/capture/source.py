@@ -8,13 +8,16 @@ import tempfile
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launch_jobs.capture.held import HeldSource
 from launch_jobs.capture.limits import Limits
 from launch_jobs.capture.tree import Blobs, Snapshot, scan_tree
 from launch_jobs.errors import BadInput, CaptureError, StoreError
-from launch_jobs.job import CodeSource, GitSource, ImageSource, JobVersion, tree_digest
-from launch_jobs.settings import load_settings
+from launch_jobs.home import basics
+
+if TYPE_CHECKING:
+    from launch_jobs.job import CodeSource, GitSource, JobVersion
 
 __all__ = ["Blobs", "Limits", "Snapshot", "checkout", "hold_source", "snapshot_source", "usual_limits"]
 
@@ -67,7 +70,7 @@ def hold_source(
 
 def usual_limits(secret_files: Iterable[str] = ()) -> Limits:
     """Limits as the settings say, and files that may hold secrets."""
-    return Limits.of(load_settings().source_limit_bytes, secret_files)
+    return Limits.of(basics().source_limit_bytes, secret_files)
 
 
 def _make_place(tree: Path, directory: str) -> None:
@@ -88,6 +91,8 @@ def checkout(version: JobVersion, store: Blobs, into: Path) -> None:
         StoreError: the store or remote gives another tree than was captured.
         Unavailable: the remote does not answer.
     """
+    from launch_jobs.job import ImageSource, tree_digest
+
     source = version.job.source
     if isinstance(source, ImageSource):
         raise BadInput(f"job {version.label} is the image {source.reference} and has no source to check out")
@@ -107,6 +112,8 @@ def checkout(version: JobVersion, store: Blobs, into: Path) -> None:
 
 
 def _write(version: JobVersion, source: GitSource | CodeSource, store: Blobs, tree: Path) -> None:
+    from launch_jobs.job import CodeSource
+
     if isinstance(source, CodeSource) or version.origin.archive:
         from launch_jobs.capture.code import checkout_code
 

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from launch_jobs.capture.datasets import declare_datasets
+from launch_jobs.capture.datasets import Declared, declare_datasets
 from launch_jobs.capture.entrypoint import locate
 from launch_jobs.capture.held import HeldSource
+from launch_jobs.capture.late_store import LateStore
 from launch_jobs.capture.notebook_program import Asked, asked_for
 from launch_jobs.capture.outputs import earlier_outputs
 from launch_jobs.capture.process import Ended, run_program
@@ -22,7 +23,7 @@ from launch_jobs.capture.tracked_end import TrackedRun
 from launch_jobs.names import check_name
 from launch_jobs.tracker import INJECT
 
-# What is imported where it is needed, needs half a second itself, and the program would wait for it.
+# The program waits for whatever is imported here: so nothing with pydantic, which takes longer than all the rest.
 if TYPE_CHECKING:
     from launch_jobs.capture.config_inputs import ConfigFiles
     from launch_jobs.capture.entrypoint import Located
@@ -63,7 +64,7 @@ class Wanted(TypedDict, total=False):
 def run_tracked(
     command: Sequence[str],
     *,
-    store: JobStore,
+    store: JobStore | LateStore,
     directory: Path,
     start: Start = run_program,
     **wanted: Unpack[Wanted],
@@ -72,7 +73,7 @@ def run_tracked(
 
     Args:
         command: program and arguments, as for a shell.
-        store: takes the job and the run's record.
+        store: takes the job and the run's record; a late one may be opened once the program has ended.
         directory: where the program runs; its source tree is the git work tree around it, or the folder itself.
         start: how; another way than `run_program` is for a program that runs already.
         wanted: what the user says of it.
@@ -87,10 +88,11 @@ def run_tracked(
     wanted["name"] = check_name("job", name) if name else None
     magics, python = wanted.get("notebook_magics", False), wanted.get("python")
     with asked_for(command, directory.resolve(), magics=magics, python=python) as asked:
-        return _run(asked, start, store, wanted)
+        late = store if isinstance(store, LateStore) else LateStore(lambda: store)
+        return _run(asked, start, late, wanted)
 
 
-def _run(asked: Asked, start: Start, store: JobStore, wanted: Wanted) -> TrackedRun:
+def _run(asked: Asked, start: Start, store: LateStore, wanted: Wanted) -> TrackedRun:
     name = wanted.get("name") or asked.name
     without = earlier_outputs(asked.directory, name)
     limits = asked.limits(usual_limits(wanted.get("secret_files", ())))
@@ -101,7 +103,8 @@ def _run(asked: Asked, start: Start, store: JobStore, wanted: Wanted) -> Tracked
         tempfile.TemporaryDirectory(prefix="launch-track-") as folder,
     ):
         place = locate(asked.program, asked.directory, held.root, held.paths)
-        declared = declare_datasets(wanted.get("datasets", {}), asked.folder, held.root, store)
+        named = wanted.get("datasets")
+        declared = declare_datasets(named, asked.folder, held.root, store.whole) if named else Declared()
         source, configs = _configs(wanted.get("input_files", ()), place, held)
         _keep_parameters(Path(folder), asked)
         say("")

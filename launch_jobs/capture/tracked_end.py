@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from launch_jobs.job import CaptureRecord, JobVersion
+if TYPE_CHECKING:
+    from launch_jobs.job import CaptureRecord, JobVersion
 
 STEPS = ("Reading the source", "Making the job", "Rebuilding the source, to prove it", "Storing the job")
 """What is done once the program has ended, in words for people."""

@@ -19,6 +19,7 @@ from launch_jobs.capture.host import this_host
 from launch_jobs.capture.inputs_seen import propose
 from launch_jobs.capture.installed import installed_of
 from launch_jobs.capture.left_out import ignored_imports
+from launch_jobs.capture.late_store import LateStore
 from launch_jobs.capture.lineage import parents_of
 from launch_jobs.capture.notebook_program import Asked
 from launch_jobs.capture.observation import read_observations, read_parameters
@@ -34,7 +35,7 @@ from launch_jobs.capture.tracked_inputs import with_tracked
 from launch_jobs.capture.tree import Snapshot
 from launch_jobs.errors import CaptureError, LaunchError
 from launch_jobs.job import CaptureRecord, Job, JobVersion
-from launch_jobs.settings import home
+from launch_jobs.home import home
 from launch_jobs.store.jobs import JobStore
 
 
@@ -67,11 +68,11 @@ class Started:
     say: Callable[[str], None]
 
 
-def capture_run(started: Started, ended: Ended, duration_s: float, store: JobStore) -> TrackedRun:
+def capture_run(started: Started, ended: Ended, duration_s: float, store: LateStore) -> TrackedRun:
     """Make a job of a run that ended; whatever fails in us, the program's end stands."""
     run = str(uuid.uuid4())
     try:
-        version, record = _keep(started, ended, duration_s, run, store)
+        version, record = _keep(started, ended, duration_s, run, store.whole)
     except LaunchError as error:
         return TrackedRun(ended.exit_code, None, None, _keep_raw(started, run, str(error)))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever fails in us, the program's end stands

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, Self
 
 from launch_jobs.errors import BadInput, CaptureError
-from launch_jobs.job import CodeSource, GitSource, Origin, TreeEntry
-from launch_jobs.names import Digest
+
+if TYPE_CHECKING:
+    from launch_jobs.job import CodeSource, GitSource, Origin, TreeEntry
+    from launch_jobs.names import Digest
 
 NEVER_SOURCE = frozenset({"__pycache__", ".DS_Store"})
 """Names of things that tools write beside the source; carrying them would make a new version of every run."""
@@ -138,6 +140,8 @@ class SeenFile:
     @property
     def entry(self) -> TreeEntry:
         """The file as part of a tree."""
+        from launch_jobs.job import TreeEntry
+
         return TreeEntry(path=self.path, mode=self.mode, digest=self.digest)
 
     def file(self, root: Path) -> str:

@@ -12,7 +12,7 @@ from typing import NotRequired, TypedDict
 from launch_jobs.capture.process import Ended
 from launch_jobs.capture.tracked import TrackedRun, run_tracked
 from launch_jobs.cli.output import progress, warn
-from launch_jobs.cli.session import local_session
+from launch_jobs.cli.session import run_store
 from launch_jobs.errors import LaunchError, Refused
 
 _GONE = 255
@@ -73,7 +73,7 @@ def _track(script: Script) -> TrackedRun:
         _check_saved(file, script.get("executed", []))
     return run_tracked(
         [file.name] if file else script["command"],
-        store=local_session().store,
+        store=run_store(),
         name=script["name"],
         directory=file.parent if file else Path.cwd(),
         start=wait,

@@ -107,7 +107,7 @@ def _unexpected(error: Exception) -> LaunchError:
 
 
 def _keep_traceback() -> Path:
-    from launch_jobs.settings import home
+    from launch_jobs.home import home
 
     path = home() / "logs" / "cli-error.log"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

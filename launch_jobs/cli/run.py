@@ -12,7 +12,7 @@ import click
 from launch_jobs.cli.capture_bar import capture_bar
 from launch_jobs.cli.output import emit, json_option, next_command, program_output_to_stderr, progress, warn
 from launch_jobs.cli.params import datasets_option, notebook_magics_option, secret_files_option
-from launch_jobs.cli.session import local_session
+from launch_jobs.cli.session import run_store
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -73,7 +73,7 @@ def run_command(command: tuple[str, ...], as_json: bool, **given: Unpack[_Given]
         "datasets": dict(given["datasets"]),
         "input_files": [str(Path(path).absolute()) for path in given["input_files"]],
     }
-    store = local_session().store
+    store = run_store()
     with program_output_to_stderr() if as_json else nullcontext(), capture_bar(len(STEPS)) as say:
         wanted["say"] = say
         tracked = run_tracked(list(command), store=store, directory=Path.cwd(), **wanted)

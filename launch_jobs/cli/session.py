@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from launch_jobs.capture.late_store import LateStore
     from launch_jobs.job import JobVersion
     from launch_jobs.settings import LaunchSettings
     from launch_jobs.store.jobs import JobStore
@@ -62,6 +63,29 @@ def local_session() -> Session:
 
         offer_git_account(settings, reach=_reach_quietly)
     return Session(settings)
+
+
+def run_store() -> LateStore:
+    """The job store of a tracked run: opened now, unless a look at it says that this can wait for the program's end.
+
+    Raises:
+        BadInput, StoreError: a setting is wrong; it cannot be opened.
+    """
+    from launch_jobs.capture.late_store import LateStore
+    from launch_jobs.home import basics
+    from launch_jobs.store.ready import is_ready
+
+    known = basics()
+    if known.git_credentials is None and is_ready(known.store_url):
+        return LateStore(lambda: _open_store(known.store_url))
+    store = local_session().store
+    return LateStore(lambda: store)
+
+
+def _open_store(url: str) -> JobStore:
+    from launch_jobs.store.jobs import open_store
+
+    return open_store(url)
 
 
 def server_session(*, quiet: bool = True) -> Session:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from launch_jobs.config_files.rendering import ChangedFile
-from launch_jobs.job import Frozen
+from launch_jobs.job import Frozen, JsonObject
 from launch_jobs.run import Place, Stopped
 from launch_jobs.targets.secret_files import GivenSecret
 
@@ -67,6 +67,11 @@ class RunSpec(Frozen):
     network: str | None = None
     stop_grace_s: float = Field(default=10.0, description="Seconds between the polite and the hard stop.")
     output_limit_bytes: int | None = Field(default=None, description="Most bytes that `collect` brings home.")
+    manifest: JsonObject | None = Field(
+        default=None,
+        description="Kubernetes only: the queue's workload object (its namespace included), before image, command, "
+        "variables and what else this spec says are put into it (`kubernetes.manifest.workload`).",
+    )
 
 
 @dataclass(frozen=True, slots=True)

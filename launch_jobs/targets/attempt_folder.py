@@ -18,6 +18,7 @@ from launch_jobs.errors import Refused, Unavailable
 from launch_jobs.locks import is_locked
 from launch_jobs.run import Stopped
 from launch_jobs.targets import AttemptStatus
+from launch_jobs.targets.devices import Held
 from launch_jobs.targets.supervisor import Order, Report, start_ticks
 
 _LINE = 16 * 1024
@@ -146,14 +147,14 @@ def status(folder: Path) -> AttemptStatus | None:
     )
 
 
-def held_devices(runs: Path) -> dict[str, tuple[str, ...]]:
-    """Run id → its devices, of all attempts in a folder of attempts that are not over."""
-    found: dict[str, tuple[str, ...]] = {}
+def held_devices(runs: Path) -> dict[str, Held]:
+    """Run id → what it holds, of all attempts in a folder of attempts that are not over."""
+    found: dict[str, Held] = {}
     for file in runs.glob("[!.]*/spec.json"):
         with suppress(FileNotFoundError):  # it is removed just now
             contents, now = _contents(file.parent), status(file.parent)
-            if contents.get("devices") and now and now.state != "exited":
-                found[contents["labels"]["org.launch-jobs.run"]] = tuple(contents.get("devices", ()))
+            if now and now.state != "exited":
+                found[contents["labels"]["org.launch-jobs.run"]] = Held(tuple(contents.get("devices", ())))
     return found
 
 

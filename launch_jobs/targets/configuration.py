@@ -41,6 +41,9 @@ class ProcessConfiguration(Frozen):
     operator_fields: ClassVar[frozenset[str]] = frozenset()
     """Written by the operator into the base job template; never job variables, so that no submitter sets them."""
 
+    template_fields: ClassVar[frozenset[str]] = frozenset()
+    """Objects written by the operator too, in which job variables may stand as whole values."""
+
     command: tuple[str, ...] | None = Field(
         default=None, title="Command", description="Argument vector that replaces the job's own; null: the job's own."
     )
@@ -123,13 +126,10 @@ class ProcessConfiguration(Frozen):
         return parse_quantity(self.output_limit)
 
 
-class DockerConfiguration(ProcessConfiguration):
-    """Job variables of a `launch-docker` queue. In it is no way to a privilege or a host namespace, and to a
-    mount only the operator's.
-    """
+class ContainerConfiguration(ProcessConfiguration):
+    """What is a queue's of containers, whatever runs them."""
 
-    work_pool_type: ClassVar[str] = "launch-docker"
-    operator_fields: ClassVar[frozenset[str]] = frozenset({"registry", "dataset_delivery", "mounts"})
+    operator_fields: ClassVar[frozenset[str]] = frozenset({"registry"})
 
     image: str | None = Field(
         default=None,
@@ -159,29 +159,12 @@ class DockerConfiguration(ProcessConfiguration):
     shm_size: Memory | None = Field(
         default=None, title="Shared memory", description="Size of /dev/shm, e.g. 1Gi; null: the engine's (64Mi)."
     )
-    network: Literal["bridge", "none"] = Field(
-        default="bridge", title="Network", description="bridge: out to the network; none: no network at all."
-    )
     registry: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9-]+$",
         max_length=255,
         title="Registry",
         description="The operator's Registry block: built images go there and are run from there; null: none.",
-    )
-    dataset_delivery: Literal["copy", "mount"] | None = Field(
-        default=None,
-        title="Datasets",
-        description="mount: a job's datasets are mounted read-only from the agent's cache, which must be on the "
-        "engine's own host; copy, or null: they are copied into each container.",
-    )
-
-    mounts: tuple[Mount, ...] | None = Field(
-        default=None,
-        max_length=32,
-        title="Mounts",
-        description="Folders of the engine's host that the operator mounts, as SOURCE:TARGET (read-only) or "
-        "SOURCE:TARGET:rw; each agent's agent.toml has to grant them.",
     )
 
     @property
@@ -193,6 +176,32 @@ class DockerConfiguration(ProcessConfiguration):
     def shm_bytes(self) -> int | None:
         """The size of /dev/shm in bytes."""
         return None if self.shm_size is None else parse_quantity(self.shm_size)
+
+
+class DockerConfiguration(ContainerConfiguration):
+    """Job variables of a `launch-docker` queue. In it is no way to a privilege or a host namespace, and to a
+    mount only the operator's.
+    """
+
+    work_pool_type: ClassVar[str] = "launch-docker"
+    operator_fields: ClassVar[frozenset[str]] = ContainerConfiguration.operator_fields | {"dataset_delivery", "mounts"}
+
+    network: Literal["bridge", "none"] = Field(
+        default="bridge", title="Network", description="bridge: out to the network; none: no network at all."
+    )
+    dataset_delivery: Literal["copy", "mount"] | None = Field(
+        default=None,
+        title="Datasets",
+        description="mount: a job's datasets are mounted read-only from the agent's cache, which must be on the "
+        "engine's own host; copy, or null: they are copied into each container.",
+    )
+    mounts: tuple[Mount, ...] | None = Field(
+        default=None,
+        max_length=32,
+        title="Mounts",
+        description="Folders of the engine's host that the operator mounts, as SOURCE:TARGET (read-only) or "
+        "SOURCE:TARGET:rw; each agent's agent.toml has to grant them.",
+    )
 
 
 CONFIGURATIONS: dict[str, type[ProcessConfiguration]] = {"docker": DockerConfiguration, "process": ProcessConfiguration}

@@ -16,7 +16,7 @@ from launch_jobs.engine import Engine, EngineConflict, EngineRefused, PathStat, 
 from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.targets import AttemptStatus, RunSpec
-from launch_jobs.targets.devices import DEVICES_LABEL, devices_on
+from launch_jobs.targets.devices import Held, held_by
 from launch_jobs.targets.grants import HostGrants, check_body, with_real_sources
 from launch_jobs.targets.outputs import OutputFolder, keep_archive
 from launch_jobs.targets.placing import placed_files
@@ -185,13 +185,13 @@ class Containers:
             raise Refused(f"the container {name} is none of ours", do="Rename or remove it")
         return container
 
-    def held_devices(self) -> dict[str, tuple[str, ...]]:
-        """Run id → the devices of its container, of all that are not over."""
-        filters = {"label": [DEVICES_LABEL], "status": ["created", "running", "paused", "restarting"]}
+    def held_devices(self) -> dict[str, Held]:
+        """Run id → what its container holds, of all that are not over."""
+        filters = {"label": [LABEL_PREFIX + "run"], "status": ["created", "running", "paused", "restarting"]}
         with errors():
             found = self._engine.containers(all=True, filters=filters)
         labels = [cast("dict[str, str]", one["Labels"]) for one in found]
-        return {one[LABEL_PREFIX + "run"]: devices_on(one[DEVICES_LABEL]) for one in labels}
+        return {one[LABEL_PREFIX + "run"]: held_by(one) for one in labels}
 
     def kill(self, name: str, signal: str) -> None:
         """Send a signal; nobody there is no error."""

@@ -1,8 +1,9 @@
-"""Exact devices of one attempt: in its container's request, in its process's environment, and on its label. Pure."""
+"""What one attempt holds of its host: in its container's request, in its process's environment, on its labels. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from launch_jobs.job import JsonObject
 
@@ -10,15 +11,31 @@ if TYPE_CHECKING:
     from launch_jobs.targets import RunSpec
 
 DEVICES_LABEL = "org.launch-jobs.devices"
+CPUS_LABEL = "org.launch-jobs.cpus"
+MEMORY_LABEL = "org.launch-jobs.memory"
 _GPU = "gpu:"
+
+
+class Held(NamedTuple):
+    """What a living attempt holds.
+
+    Attributes:
+        devices: names of its GPUs.
+        cpus: processors; of an attempt without a limit one.
+        memory: bytes of its limit; 0: it has none.
+    """
+
+    devices: tuple[str, ...] = ()
+    cpus: float = 1.0
+    memory: int = 0
 
 
 @runtime_checkable
 class DeviceHolder(Protocol):
-    """A target that can tell which devices its living attempts hold, whoever made them."""
+    """A target that can tell what its living attempts hold, whoever made them."""
 
-    async def held_devices(self) -> dict[str, tuple[str, ...]]:
-        """Run id → names of its devices."""
+    async def held_devices(self) -> dict[str, Held]:
+        """Run id → what its attempt holds."""
         ...
 
 
@@ -43,11 +60,20 @@ def device_request(spec: RunSpec) -> JsonObject | None:
     return {**asked, "Count": 0, "DeviceIDs": [*ids]} if ids else None
 
 
-def device_label(spec: RunSpec) -> dict[str, str]:
+def held_labels(spec: RunSpec) -> dict[str, str]:
     """How an attempt says what it holds, to agents that know nothing else of it."""
-    return {DEVICES_LABEL: ",".join(spec.devices)} if spec.devices else {}
+    labels = {DEVICES_LABEL: ",".join(spec.devices)} if spec.devices else {}
+    if spec.cpus is not None:
+        labels[CPUS_LABEL] = f"{spec.cpus:g}"
+    if spec.memory_bytes is not None:
+        labels[MEMORY_LABEL] = str(spec.memory_bytes)
+    return labels
 
 
-def devices_on(label: str) -> tuple[str, ...]:
-    """What `device_label` wrote."""
-    return tuple(name for name in label.split(",") if name)
+def held_by(labels: Mapping[str, str]) -> Held:
+    """What `held_labels` wrote; anything else among them says nothing."""
+    return Held(
+        devices=tuple(name for name in labels.get(DEVICES_LABEL, "").split(",") if name),
+        cpus=float(labels.get(CPUS_LABEL, 1)),
+        memory=int(labels.get(MEMORY_LABEL, 0)),
+    )

@@ -18,6 +18,7 @@ from launch_jobs.run import Place, Stopped
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
 from launch_jobs.targets.container_log import LogReader
 from launch_jobs.targets.containers import Container, Containers, status_of
+from launch_jobs.targets.devices import Held
 from launch_jobs.targets.grants import HostGrants
 
 T = TypeVar("T")
@@ -134,8 +135,8 @@ class DockerTarget:
             raise NotFound(f"{place} is gone, and its outputs with it")
         return await self._call(lambda: self._containers().collect(place.name, spec, into))
 
-    async def held_devices(self) -> dict[str, tuple[str, ...]]:
-        """Run id → the devices of its container, of all on this engine that are not over."""
+    async def held_devices(self) -> dict[str, Held]:
+        """Run id → what its container holds, of all on this engine that are not over."""
         return await self._call(lambda: self._containers().held_devices())
 
     async def remove(self, place: Place) -> None:

@@ -15,6 +15,7 @@ from launch_jobs import crashpoints
 from launch_jobs.errors import BadInput, Unavailable
 from launch_jobs.run import Place, Stopped
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec, attempt_folder, supervisor
+from launch_jobs.targets.devices import Held
 from launch_jobs.targets.outputs import OutputFolder, keep_tree
 from launch_jobs.targets.secret_files import SECRETS
 
@@ -118,8 +119,8 @@ class ProcessTarget:
         folder = await self._folder_of(place)
         return await asyncio.to_thread(_collect, spec, into, folder)
 
-    async def held_devices(self) -> dict[str, tuple[str, ...]]:
-        """Run id → the devices of its process, of all in this home that are not over."""
+    async def held_devices(self) -> dict[str, Held]:
+        """Run id → what its process holds, of all in this home that are not over."""
         return await asyncio.to_thread(attempt_folder.held_devices, self._runs)
 
     async def remove(self, place: Place) -> None:

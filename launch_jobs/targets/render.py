@@ -13,7 +13,7 @@ from launch_jobs.job import JsonObject
 from launch_jobs.names import attempt_name, canonical_json
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
-from launch_jobs.targets.devices import device_label, device_request
+from launch_jobs.targets.devices import device_request, held_labels
 from launch_jobs.targets.env import check_env, check_exec
 from launch_jobs.targets.secret_files import CONTAINER_SECRETS, SECRETS, SECRETS_VARIABLE, GivenSecret, exporting
 
@@ -169,7 +169,7 @@ def container_body(spec: RunSpec) -> JsonObject:
     body: JsonObject = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in sorted(spec.env.items())],
-        "Labels": {**spec.labels, **device_label(spec)},
+        "Labels": {**spec.labels, **held_labels(spec)},
         "AttachStdin": False,
         "AttachStdout": False,
         "AttachStderr": False,

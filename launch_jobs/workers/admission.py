@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterId,
     FlowRunFilterNextScheduledStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -31,6 +32,7 @@ from prefect.logging import get_logger
 from prefect.states import Pending, Scheduled
 
 from launch_jobs.queue import PRIORITIES
+from launch_jobs.runs import ONLY_TOLD
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from prefect import State
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.responses import WorkerFlowRunResponse
 
 _logger = get_logger("launch_jobs.agent")
 
@@ -89,6 +92,22 @@ def may_wait(run: FlowRun, active: list[FlowRun], most: int) -> bool:
     return len(before) < most
 
 
+def is_overtaking(run: FlowRun, skipped: list[FlowRun]) -> bool:
+    """Whether one of these waits in the same line, and before it. Pure."""
+    own = due(run)
+    before = [due(one) for one in skipped if one.work_queue_id == run.work_queue_id]
+    return own is not None and any(moment is not None and moment < own for moment in before)
+
+
+def goes_first(one: FlowRun, run: FlowRun) -> bool:
+    """Whether a run that waits, or is claimed for a moment only to be told why, is before another. Pure."""
+    if one.state_type is StateType.SCHEDULED:
+        return True
+    message = (one.state.message if one.state else None) or ""
+    own, moment = due(run), due(one)
+    return message.endswith(ONLY_TOLD) and own is not None and moment is not None and moment < own
+
+
 class Admission:
     """The door of one launch queue. One for each agent and queue."""
 
@@ -120,6 +139,27 @@ class Admission:
         await client.set_flow_run_state(run.id, before, force=True)
         return False
 
+    async def in_line(self, client: PrefectClient, polled: list[WorkerFlowRunResponse]) -> list[WorkerFlowRunResponse]:
+        """What was polled, up to the first run before which another one waits: the poll skips rows that are locked.
+
+        For agents that look after no claim, since nothing limits how many they take.
+        """
+        runs = [response.flow_run for response in polled]
+        waiting = FlowRunFilter(
+            id=FlowRunFilterId(not_any_=[run.id for run in runs]),
+            state=_in_states(StateType.SCHEDULED),
+            next_scheduled_start_time=FlowRunFilterNextScheduledStartTime.model_validate(
+                {"before_": max(filter(None, map(due, runs))) - _TICK}
+            ),
+        )
+        skipped = await client.read_flow_runs(
+            flow_run_filter=waiting,
+            work_pool_filter=self._pool,
+            work_queue_filter=_of(*{run.work_queue_name for run in runs}),
+            limit=_PAGE,
+        )
+        return [response for response in polled if not is_overtaking(response.flow_run, skipped)]
+
     async def refusal(self, client: PrefectClient, run: FlowRun, limits: list[Limit]) -> str:
         """Why a claimed run must go back; empty if it may start.
 
@@ -130,7 +170,7 @@ class Admission:
         look_s = _LOOK_S
         while True:
             own = await self._of_its_priority(client, run)
-            if any(one.state_type is StateType.SCHEDULED for one in own):
+            if any(goes_first(one, run) for one in own):
                 return "a run before it goes first"
             over = ""
             for limit in limits:

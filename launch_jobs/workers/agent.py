@@ -62,7 +62,7 @@ async def run_agent(queues: list[str], *, say: Callable[[str], None] = print, **
         pools = [await read_queue(client, name) for name in queues]
         for pool in pools:
             await complete_queue(client, pool)
-    devices = owned_devices(allowed_devices(options.get("devices"), agent_file))
+    devices = owned_devices(allowed_devices(options.get("devices"), agent_file), agent_file)
     slots, thread, health = Slots(options.get("max_jobs"), devices), FlowThread(), Health()
     # The server keeps one heartbeat a name: it must be this home's alone.
     name = f"{platform.node()}-agent-{Ownership(home).identity[:6]}"

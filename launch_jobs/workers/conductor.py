@@ -38,7 +38,7 @@ from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import Place
 from launch_jobs.targets.devices import DeviceHolder
 from launch_jobs.workers.decision import Found
-from launch_jobs.workers.devices import Devices
+from launch_jobs.workers.devices import Devices, Wanted
 from launch_jobs.workers.prefect_internals import FlowClient
 
 if TYPE_CHECKING:
@@ -102,14 +102,14 @@ class Conductor:
             Unavailable: the target does not answer.
         """
         target, _ = await self._reach()
-        if self._devices.names is not None and isinstance(target, DeviceHolder):
+        if self._devices.is_counted and isinstance(target, DeviceHolder):
             self._devices.found(await target.held_devices())
 
     async def _assign(self, run: str, number: int) -> tuple[str, ...]:
         """The devices that a run was claimed with; an adopted one that was not started waits for its own."""
         if self._devices.names is None:
             return ()
-        if not self._devices.fits(number):
+        if not self._devices.fits(Wanted(number)):
             raise Refused(f"This agent owns {len(self._devices.names)} GPUs, and {number} are wanted")
         while (devices := self._devices.take(run, number)) is None:
             await asyncio.sleep(_DEVICES_S)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 CANCEL_SECONDS = 1.0
 ADOPT_SECONDS = 15.0
+TELL_SECONDS = 10.0
 
 
 async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> None:
@@ -36,6 +37,7 @@ async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> No
             group.start_soon(worker.repeat, worker.sync_with_backend, worker.heartbeat_interval_seconds)
             group.start_soon(worker.repeat, worker.watch_cancels, CANCEL_SECONDS)
             group.start_soon(worker.repeat, worker.adopt, ADOPT_SECONDS)
+            group.start_soon(worker.repeat, worker.teller.tell_first, TELL_SECONDS)
         while not (until_empty and turns.found_nothing):  # noqa: ASYNC110 - looked at now and then is enough
             await asyncio.sleep(0.2)
         group.cancel_scope.cancel()

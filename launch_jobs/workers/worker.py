@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
@@ -34,22 +33,26 @@ from launch_jobs.context import TargetKind
 from launch_jobs.errors import LaunchError, Refused, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.project import use_project
+from launch_jobs.runs import WAITING
 from launch_jobs.settings import load_settings
 from launch_jobs.targets.configuration import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
 from launch_jobs.workers.admission import FRESH_S, Admission, due, limits_of
 from launch_jobs.workers.conductor import Conductor
-from launch_jobs.workers.devices import gpus_wanted, owned_devices
+from launch_jobs.workers.devices import Wanted, owned_devices, wanted_by
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.health import Health
 from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.reconciling import Reconciler
+from launch_jobs.workers.server_clock import ServerClock
 from launch_jobs.workers.serving import catch_signals, serve
 from launch_jobs.workers.slots import Slots
+from launch_jobs.workers.telling_waits import WaitTeller
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.responses import WorkerFlowRunResponse
 
 _BLIND_SECONDS = 5.0
 _DEVICES_SECONDS = 2.0
@@ -80,7 +83,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.health = health or Health()
         self.ownership = Ownership(self.settings.home)
         self.agent_file = agent_file or load_agent_file(agent_file_path(self.settings.home))
-        self.slots = slots or Slots(internals.run_limit(self), owned_devices(self.agent_file.devices))
+        self.slots = slots or Slots(internals.run_limit(self), owned_devices(self.agent_file.devices, self.agent_file))
         self.conductor = self._conductor()
         self._recovered = 0.0
         self.active: dict[UUID, asyncio.Event] = {}
@@ -90,8 +93,10 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self._blind_until = 0.0
         self._polled = -_SEEN_SECONDS
         self._admission = Admission(self.pool)
+        self.teller = WaitTeller(self, self._admission)
         self._priority_limits: dict[str, int | None] = {}
         self._synced = 0.0
+        self._clock = ServerClock()
 
     @override
     @classmethod
@@ -152,12 +157,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             self.slots.devices.leave_line(self.pool)
             return 0
         asked = time.monotonic()
-        polled = await self.client.get_scheduled_flow_runs_for_work_pool(
-            self.pool, internals.work_queue_names(self), scheduled_before=datetime.now(UTC)
-        )
-        if polled:
-            await asyncio.wrap_future(self.thread.submit(self.conductor.check_target()))
-            await self._recover_devices()
+        polled = await self._poll()
         self.slots.devices.leave_line(self.pool, [str(response.flow_run.id) for response in polled])
         claimed = 0
         for response in polled:
@@ -171,12 +171,29 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             claimed += is_kept
         return claimed
 
+    async def _poll(self) -> list[WorkerFlowRunResponse]:
+        polled = await self.client.get_scheduled_flow_runs_for_work_pool(
+            self.pool, internals.work_queue_names(self), scheduled_before=self._clock.now()
+        )
+        if not polled:
+            return []
+        await asyncio.wrap_future(self.thread.submit(self.conductor.check_target()))
+        await self._recover_devices()
+        if self.slots.limit is None and self.work_pool.concurrency_limit is None:
+            return await self._admission.in_line(self.client, polled)
+        return polled  # each claim looks for itself
+
     async def _claim_with_devices(self, run: FlowRun, asked: float) -> bool | None:
         """Claim a run and the devices that it wants; None: it waits for them, and nobody passes it."""
-        devices, number = self.slots.devices, await self._gpus(run)
-        if not devices.fits(number):
+        devices, wanted = self.slots.devices, await self._wanted(run)
+        if not devices.is_counted:
+            return await self._claim(run, asked)
+        if not devices.fits(wanted):
+            if not run.state or not (run.state.message or "").startswith(WAITING):
+                await self.teller.tell(run, f" for {devices.lack(wanted, self.name)}", asked)
             return False  # another agent may have more
-        if not devices.claim(self.pool, str(run.id), number):
+        if not devices.claim(self.pool, str(run.id), wanted):
+            await self.teller.tell(run, f" for {devices.lack(wanted, self.name)}", asked)
             return None
         is_kept = await self._claim(run, asked)
         if not is_kept:
@@ -184,20 +201,20 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         return is_kept
 
     async def _recover_devices(self) -> None:
-        if self.slots.devices.names is not None and time.monotonic() > self._recovered + _DEVICES_SECONDS:
+        if self.slots.devices.is_counted and time.monotonic() > self._recovered + _DEVICES_SECONDS:
             await asyncio.wrap_future(self.thread.submit(self.conductor.recover_devices()))
             self._recovered = time.monotonic()
 
-    async def _gpus(self, run: FlowRun) -> int:
-        """How many of the agent's GPUs a run wants; what `submit` made says all of it, else its deployment the rest."""
-        if self.slots.devices.names is None:
-            return 0
+    async def _wanted(self, run: FlowRun) -> Wanted:
+        """What a run takes of the agent; what `submit` made says all of it, else its deployment the rest."""
+        if not self.slots.devices.is_counted:
+            return Wanted()
         layers = [cast("JsonObject", run.job_variables or {})]
         if FLOW_LABEL not in run.labels and run.deployment_id:
             with suppress(ObjectNotFound):
                 deployment = await self.client.read_deployment(run.deployment_id)
                 layers.insert(0, cast("JsonObject", deployment.job_variables or {}))
-        return gpus_wanted(cast("JsonObject", self.work_pool.base_job_template), layers, CONFIGURATIONS[self.kind])
+        return wanted_by(cast("JsonObject", self.work_pool.base_job_template), layers, CONFIGURATIONS[self.kind])
 
     async def _is_due(self) -> bool:
         """Whether a poll may find a run. To count costs the server a seventh of a poll, which writes down who polled.
@@ -208,7 +225,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             due = FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
                 next_scheduled_start_time=FlowRunFilterNextScheduledStartTime.model_validate(
-                    {"before_": datetime.now(UTC)}
+                    {"before_": self._clock.now()}
                 ),
             )
             waiting = await self.client.count_flow_runs(flow_run_filter=due, work_pool_filter=self._own_pool)
@@ -253,7 +270,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         if is_kept:
             moment = due(run)
             if moment is not None:
-                metrics.CLAIM_SECONDS.labels(self.pool).observe(max(0, (datetime.now(UTC) - moment).total_seconds()))
+                metrics.CLAIM_SECONDS.labels(self.pool).observe(max(0, (self._clock.now() - moment).total_seconds()))
             self.work_on(run, adopted=False)
         return is_kept
 
@@ -277,6 +294,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             self._priority_limits = {queue.name: queue.concurrency_limit for queue in queues}
             self._admission.priorities = sorted(self._priority_limits)
             self._synced = time.monotonic()
+            self._clock.hear((await self.client.hello()).headers.get("date"), self._synced)
 
     @property
     def claim_message(self) -> str:

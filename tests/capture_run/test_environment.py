@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from launch_jobs.capture.environment import Evidence, Mode, environment_of, without_credentials
-from launch_jobs.capture.interpreter import Installed, Probe
+from launch_jobs.capture.probed import Installed, Probe
 from launch_jobs.errors import CaptureError
 from launch_jobs.job import Distribution, JsonObject
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launch_jobs.capture.environment import Evidence, Mode, environment_of
-from launch_jobs.capture.interpreter import Installed, Probe
+from launch_jobs.capture.probed import Installed, Probe
 
 SITE = "/v/lib/python3.11/site-packages"
 FRAMES = (

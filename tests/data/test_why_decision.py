@@ -49,9 +49,9 @@ def test_a_waiting_run_says_its_position_and_what_holds_it_up(line: Line, cause:
 
 def test_what_an_agent_says_of_a_run_that_it_gave_back_is_told() -> None:
     """It knows what the server does not: the GPUs that are free."""
-    run = _run(RunState.SCHEDULED, reason="Waiting: for 4 GPUs, 2 of 4 are free on host")
+    run = _run(RunState.SCHEDULED, reason="Waiting for 4 GPUs (2 of 4 are free on agent host)")
     why = decide(Facts(run, NOW, created=NOW, due=NOW, line=Line(agents=AGENT)))
-    assert (why.cause, why.what) == (Cause.TOLD, "Position 1 of 1 in gpu: for 4 GPUs, 2 of 4 are free on host")
+    assert (why.cause, why.what) == (Cause.TOLD, "Position 1 of 1 in gpu: waiting for 4 GPUs (2 of 4 are free on agent host)")
 
 
 RANGES = [

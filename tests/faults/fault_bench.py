@@ -58,6 +58,29 @@ class AgentProcess:
         self.process.send_signal(number)
 
 
+@dataclass(frozen=True)
+class How:
+    """How an agent is started.
+
+    Attributes:
+        crash: the point at which it dies, `name[:nth]`, or is frozen, `name:nth:stop`.
+        clock: how wrong its clock is, as faketime writes it.
+        home: another than the bench's.
+        command: another program of this Python; for the control.
+        under: a command that starts it, `strace …`.
+        api: what it takes for the API, `host:port`; empty: the bench's proxy.
+        more: of its environment.
+    """
+
+    crash: str = ""
+    clock: str = ""
+    home: Path | None = None
+    command: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
+    api: str = ""
+    more: dict[str, str] = field(default_factory=dict[str, str])
+
+
 @dataclass
 class Bench:
     """Server, store, proxies and agents.
@@ -107,39 +130,26 @@ class Bench:
             **more,
         }
 
-    def agent(
-        self,
-        queue: str,
-        *,
-        crash: str = "",
-        clock: str = "",
-        home: Path | None = None,
-        command: tuple[str, ...] = (),
-    ) -> AgentProcess:
-        """Start an agent behind the proxy.
-
-        Args:
-            queue: that it serves.
-            crash: the point at which it dies, `name[:nth]`.
-            clock: how wrong its clock is, as faketime writes it.
-            home: another than the bench's.
-            command: another program of this Python; for the control.
-        """
+    def agent(self, queue: str, how: How) -> AgentProcess:
+        """Start an agent of this queue behind the proxy."""
         number = len(self.agents)
         log = self.home / "logs" / f"fault-agent-{number}.log"
-        more = {crashpoints.VARIABLE: crash} if crash else {}
-        if clock:
-            more |= {"LD_PRELOAD": FAKETIME, "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        if home:
-            more |= {"LAUNCH_JOBS_HOME": str(home), "LAUNCH_JOBS_STORE": (self.home / "store").as_uri()}
+        more = dict(how.more)
+        if how.crash:
+            more[crashpoints.VARIABLE] = how.crash
+        if how.clock:
+            more |= {"LD_PRELOAD": FAKETIME, "FAKETIME": how.clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        if how.home:
+            more |= {"LAUNCH_JOBS_HOME": str(how.home), "LAUNCH_JOBS_STORE": (self.home / "store").as_uri()} | how.more
+        command = (sys.executable, *(how.command or ("-m", "launch_jobs", "agent", "-q", queue)))
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, *(command or ("-m", "launch_jobs", "agent", "-q", queue))],
+                [*how.under, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
                 cwd=self.home,
-                env=self.environment(self.proxy.address, **more),
+                env=self.environment(how.api or self.proxy.address, **more),
             )
         self.agents.append(AgentProcess(process, log))
         return self.agents[-1]

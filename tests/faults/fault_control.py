@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import control_flow
-from fault_bench import AgentProcess, Bench
+from fault_bench import AgentProcess, Bench, How
 from fault_history import Asked, Record
 from fault_round import Round
 from fault_server import logs_of, states_of
@@ -36,10 +36,10 @@ _HERE = Path(__file__).parent
 class StockRound(Round):
     """A round with stock workers."""
 
-    def agent(self, *, crash: str = "", clock: str = "", home: Path | None = None) -> AgentProcess:
-        """Start a stock worker; crash points are ours alone."""
+    def agent(self, how: How = How()) -> AgentProcess:  # noqa: B008 - frozen
+        """Start a stock worker; crash points and homes are ours alone."""
         command = ("-m", "prefect", "worker", "start", "--pool", self.queue, "--type", "process")
-        self.agents.append(self.bench.agent(self.queue, clock=clock, command=command))
+        self.agents.append(self.bench.agent(self.queue, How(clock=how.clock, command=command)))
         return self.agents[-1]
 
     async def _submit(self, words: list[str], key: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 import psutil
-from fault_bench import is_small_disk
+from fault_bench import How, is_small_disk
 from fault_proxy import Rule
 from fault_round import Round
 
@@ -30,7 +30,7 @@ async def nothing(round: Round, runs: int) -> None:
 
 async def crash_at(point: str, round: Round, runs: int) -> None:
     """The agent dies at a point of its own code."""
-    agent = round.agent(crash=f"{point}:{round.bench.random.randint(1, max(1, runs // 2))}")
+    agent = round.agent(How(crash=f"{point}:{round.bench.random.randint(1, max(1, runs // 2))}"))
     await round.submit(runs, seconds=0.5)
     round.note_missed(await round.bench.until(lambda: not agent.lives, WAIT_S), f"{point} was not reached")
 
@@ -39,14 +39,14 @@ async def crash_while_adopting(round: Round, runs: int) -> None:
     """The agent dies, and the next one while it adopts."""
     await _working(round, runs, 3)
     round.agents[-1].kill()
-    second = round.agent(crash="adopt.before:2" if runs > 1 else "adopt.before")
+    second = round.agent(How(crash="adopt.before:2" if runs > 1 else "adopt.before"))
     round.note_missed(await round.bench.until(lambda: not second.lives, WAIT_S), "adopt.before was not reached")
 
 
 async def crash_while_requeueing(round: Round, runs: int) -> None:
     """The agent dies with a claim, and the next one while it puts the run back."""
     await crash_at("claim.after", round, runs)
-    second = round.agent(crash="requeue.before")
+    second = round.agent(How(crash="requeue.before"))
     round.note_missed(await round.bench.until(lambda: not second.lives, WAIT_S), "requeue.before was not reached")
 
 
@@ -152,7 +152,7 @@ async def submitters_clock(round: Round, runs: int) -> None:
 
 async def agents_clock(clock: str, round: Round, runs: int) -> None:
     """F29: an agent whose clock is wrong."""
-    round.agent(clock=clock)
+    round.agent(How(clock=clock))
     await round.submit(runs, seconds=0.5)
     done = await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
     if not done:
@@ -164,7 +164,7 @@ async def racing_agents(round: Round, runs: int) -> None:
     for number in range(3):
         home = round.folder / f"home-{number}"
         home.mkdir()
-        round.agent(home=home if number else None)
+        round.agent(How(home=home if number else None))
     await round.submit(runs, seconds=0.3)
     await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
 
@@ -243,7 +243,7 @@ async def poison(round: Round, runs: int) -> None:
     """F59: three agents die of one run before anything is started; it is parked, and the queue goes on."""
     run = (await round.submit(1, seconds=0.2))[0]
     for _ in range(3):
-        agent = round.agent(crash="place.before")
+        agent = round.agent(How(crash="place.before"))
         round.note_missed(await round.bench.until(lambda: not agent.lives, WAIT_S), "place.before was not reached")  # noqa: B023 - awaited in the loop
     round.change(run, parked=True)
     await round.submit(runs, seconds=0.2)

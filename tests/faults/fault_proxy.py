@@ -159,20 +159,21 @@ async def _relay(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None
 
 
 @asynccontextmanager
-async def proxy_to(upstream: str, socket: str | None = None) -> AsyncGenerator[FaultProxy]:
+async def proxy_to(upstream: str, socket: str | None = None, *, at: str = "127.0.0.1") -> AsyncGenerator[FaultProxy]:
     """Run a proxy before `host:port` or a Unix socket's path.
 
     Args:
         upstream: what it stands before.
-        socket: path of the Unix socket to listen on; None: a free port of the loopback address.
+        socket: path of the Unix socket to listen on; None: a free port of the address `at`.
+        at: the address to listen on.
     """
     proxy = FaultProxy("", upstream)
     if socket:
         server = await asyncio.start_unix_server(proxy.serve, socket, limit=_HEAD)
         proxy.address = socket
     else:
-        server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=_HEAD)
-        proxy.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server = await asyncio.start_server(proxy.serve, at, 0, limit=_HEAD)
+        proxy.address = f"{at}:{server.sockets[0].getsockname()[1]}"
     try:
         yield proxy
     finally:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
-from fault_bench import AgentProcess, Bench
+from fault_bench import AgentProcess, Bench, How
 from fault_checker import RECOVERY_S
 from fault_engine import containers_of, remove_all
 from fault_history import Asked, History, Record, Seen, read_witness
@@ -75,9 +75,9 @@ class Round:
         """Runs whose program has come to its end."""
         return {seen.run for seen in self.seen() if seen.code is not None}
 
-    def agent(self, *, crash: str = "", clock: str = "", home: Path | None = None) -> AgentProcess:
+    def agent(self, how: How = How()) -> AgentProcess:  # noqa: B008 - frozen
         """Start an agent of this round's queue."""
-        self.agents.append(self.bench.agent(self.queue, crash=crash, clock=clock, home=home))
+        self.agents.append(self.bench.agent(self.queue, how))
         return self.agents[-1]
 
     async def submit(

@@ -1,7 +1,7 @@
-"""A TCP relay before the Prefect server that counts HTTP requests; `GET /__counts` answers with them and begins anew.
+"""A TCP relay before the Prefect server that counts HTTP requests and the statuses of their answers.
 
-A process of its own, so that its work is in nobody's figures. It looks only at the first bytes of what a client sends:
-a request of HTTP/1.1 begins a segment.
+`GET /__counts` and `GET /__answers` tell them and begin anew. A process of its own, so that its work is in nobody's
+figures. It looks only at the first bytes of what each side sends: a message of HTTP/1.1 begins a segment.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 
 _REQUEST = re.compile(rb"^(GET|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n")
+_ANSWER = re.compile(rb"^HTTP/1\.1 (\d{3}) ")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=get_scheduled_flow_runs).*|(?<=/work_pools/)[^/]+|(?<=/name/).*|\?.*")
 
 
@@ -22,27 +24,26 @@ class Relay:
     def __init__(self, port: int) -> None:
         self._port = port
         self._counts: Counter[str] = Counter()
+        self._answers: Counter[str] = Counter()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection."""
         first = await reader.read(1 << 16)
-        if first.startswith(b"GET /__counts "):
-            body = json.dumps(self._counts).encode()
-            self._counts.clear()
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            await writer.drain()
-            writer.close()
-            return
+        for path, counter in ((b"/__counts", self._counts), (b"/__answers", self._answers)):
+            if first.startswith(b"GET " + path + b" "):
+                await _tell(counter, writer)
+                return
         back, forth = await asyncio.open_connection("127.0.0.1", self._port)
         self._count(first)
         forth.write(first)
-        await asyncio.gather(self._pass(reader, forth, count=True), self._pass(back, writer, count=False))
+        await asyncio.gather(self._pass(reader, forth, self._count), self._pass(back, writer, self._count_answer))
 
-    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, count: bool) -> None:
+    async def _pass(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, count: Callable[[bytes], None]
+    ) -> None:
         try:
             while data := await source.read(1 << 16):
-                if count:
-                    self._count(data)
+                count(data)
                 sink.write(data)
                 await sink.drain()
         except OSError:
@@ -53,6 +54,18 @@ class Relay:
     def _count(self, data: bytes) -> None:
         if found := _REQUEST.match(data):
             self._counts[f"{found[1].decode()} {_ID.sub('*', found[2].decode())}"] += 1
+
+    def _count_answer(self, data: bytes) -> None:
+        if found := _ANSWER.match(data):
+            self._answers[found[1].decode()] += 1
+
+
+async def _tell(counter: Counter[str], writer: asyncio.StreamWriter) -> None:
+    body = json.dumps(counter).encode()
+    counter.clear()
+    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    await writer.drain()
+    writer.close()
 
 
 async def main(port: int) -> None:
