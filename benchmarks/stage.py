@@ -28,6 +28,10 @@ STOCK_IMAGE = f"launch-jobs-bench/prefect:{importlib.metadata.version('prefect')
 IMAGE_FOLDER = Path(__file__).parent / "image"
 """What the stock worker's image is made of, flows included; mounted over the image's, it is what is here now."""
 
+OUR_LABELS = "org.launch-jobs.queue", "org.launch-jobs.run"
+STOCK_LABELS = "io.prefect.work-pool-name", "io.prefect.flow-run-id"
+"""Labels of containers: the queue's name, and the run's id."""
+
 
 @dataclass(frozen=True)
 class Relay:
@@ -192,18 +196,9 @@ def ensure_stock_image() -> None:
     subprocess.run(command, check=True, stdout=sys.stderr)
 
 
-def containers(queue: str, *, running: bool = False) -> list[str]:
-    """Ids of the containers that the engine has of a queue, ours or a stock pool."""
-    found: list[str] = []
-    for label in ("org.launch-jobs.queue", "io.prefect.work-pool-name"):
-        command = ["docker", "ps", "-q" if running else "-aq", "--filter", f"label={label}={queue}"]
-        found += subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return found
-
-
 def _remove_containers(token: str) -> None:
     """What a broken run left in the engine."""
-    labels = " ".join(f'{{{{.Label "{name}"}}}}' for name in ("org.launch-jobs.queue", "io.prefect.work-pool-name"))
+    labels = " ".join(f'{{{{.Label "{name}"}}}}' for name in (OUR_LABELS[0], STOCK_LABELS[0]))
     command = ["docker", "ps", "-a", "--format", "{{.ID}} " + labels]
     listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     if names := [line.split()[0] for line in listed if line.rstrip().endswith(token)]:

@@ -351,7 +351,11 @@ def _status(body: bytes, reason: str) -> JsonObject:
         told: object = json.loads(body)
     except ValueError:
         told = None
-    return cast("JsonObject", told) if isinstance(told, dict) else {"message": body[:300].decode(errors="replace") or reason}
+    return (
+        cast("JsonObject", told)
+        if isinstance(told, dict)
+        else {"message": body[:300].decode(errors="replace") or reason}
+    )
 
 
 def _error(told: JsonObject, status: int, path: str) -> LaunchError:
@@ -366,7 +370,9 @@ def _error(told: JsonObject, status: int, path: str) -> LaunchError:
     if status in kinds:
         return kinds[status](f"Kubernetes: {message}")
     if status in {400, 405, 406, 413, 415, 422}:
-        return Refused(f"Kubernetes: {message}") if "admission webhook" in message else BadInput(f"Kubernetes: {message}")
+        return (
+            Refused(f"Kubernetes: {message}") if "admission webhook" in message else BadInput(f"Kubernetes: {message}")
+        )
     return Unavailable(f"Kubernetes ({status}) at {path}: {message}", do="Try again")
 
 

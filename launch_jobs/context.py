@@ -10,6 +10,7 @@ from typing import Literal
 from uuid import uuid4
 
 from launch_jobs.agent_file import AgentFile
+from launch_jobs.cluster_access import ReachedCluster
 from launch_jobs.configured import configured_store, offer_git_account
 from launch_jobs.datasets import dataset_cache
 from launch_jobs.docker_access import DockerAccess
@@ -21,7 +22,7 @@ from launch_jobs.targets import Target
 from launch_jobs.targets.configuration import ProcessConfiguration
 from launch_jobs.targets.template import base_job_template
 
-TargetKind = Literal["docker", "process"]
+TargetKind = Literal["docker", "kubernetes", "process"]
 Labels = dict[str, str | int]
 
 
@@ -104,7 +105,14 @@ def is_on_queue() -> bool:
     return context is not None and bool(context.queue)
 
 
-def make_target(kind: str, settings: LaunchSettings, access: DockerAccess, agent: AgentFile | None = None) -> Target:
+def make_target(
+    kind: str,
+    settings: LaunchSettings,
+    access: DockerAccess,
+    agent: AgentFile | None = None,
+    *,
+    cluster: ReachedCluster | None = None,
+) -> Target:
     """The target of a queue type on this machine; without an agent's file it grants nothing.
 
     Raises:
@@ -123,4 +131,9 @@ def make_target(kind: str, settings: LaunchSettings, access: DockerAccess, agent
         from launch_jobs.targets.process import ProcessTarget
 
         return ProcessTarget(settings.home)
-    raise BadInput(f"{kind!r} is no target", do="Choose docker or process")
+    if kind == "kubernetes":
+        from launch_jobs.targets.kubernetes.target import KeeperChoice, KubernetesTarget
+
+        to = cluster or ReachedCluster()
+        return KubernetesTarget(to.access, keeper=KeeperChoice(to.outputs_image, to.outputs_wait))
+    raise BadInput(f"{kind!r} is no target", do="Choose docker, kubernetes or process")

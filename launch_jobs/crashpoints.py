@@ -1,8 +1,8 @@
 """Named points at which the fault campaign lets this process die as if by `kill -9`. Otherwise they do nothing.
 
-`LAUNCH_JOBS_CRASH_AT=name[:nth[:stop]]` arms one (`tests/faults`); the process says so when it starts. With `stop` it is
-frozen there, as a suspended machine is, until somebody sends it SIGCONT. Crash points beat kills at random: each one is
-hit in every campaign.
+`LAUNCH_JOBS_CRASH_AT=name[:nth[:stop]]` arms one (`tests/faults`); the process says so when it starts. With `stop` it
+is frozen there, as a suspended machine is, until somebody sends it SIGCONT. Crash points beat kills at random: each one
+is hit in every campaign.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ POINTS = (
     *("adopt.before", "requeue.before", "stop.after"),
 )
 
-_armed, _nth, _how = (os.environ.get(VARIABLE, "").split(":") + ["", ""])[:3]
+_armed, _nth, _how = [*os.environ.get(VARIABLE, "").split(":"), "", ""][:3]
 _left = int(_nth or 1) if _armed else 0
 if _armed:
-    print(f"This process {'stops' if _how else 'dies'} at {_armed} ({VARIABLE}): for tests only", file=sys.stderr)
+    print(
+        f"This process {'stops' if _how else 'dies'} at {_armed} ({VARIABLE}): for tests only",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def reach(point: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
@@ -37,7 +37,7 @@ from launch_jobs.run import Outcome, Outputs, Place, Reason, Retry, RetryPolicy,
 from launch_jobs.settings import LaunchSettings
 from launch_jobs.spool import Spool, remove_spool
 from launch_jobs.store.jobs import JobStore
-from launch_jobs.targets import AttemptStatus, RunSpec, Target
+from launch_jobs.targets import AttemptStatus, RunSpec, Scheduling, Target
 from launch_jobs.targets.devices import with_devices
 
 P = ParamSpec("P")
@@ -68,6 +68,8 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     done = await asyncio.to_thread(context.store.outcome, context.run, context.attempt)
     place = await _reach(lambda: context.target.place(attempt_name(context.run, context.attempt)))
     spec = render(context, resolved, prepared, place)
+    if isinstance(context.target, Scheduling):
+        place = await context.target.place_of(spec)
     if done is not None:
         await _finish(context, place, spec, output)
         return done
@@ -83,7 +85,8 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     spool = Spool(log_file(context, spec.name), hide=hide)
     limit = resolved.overrides.timeout_s or resolved.configuration.timeout
     async with Telling(LiveLog(spool.path, context.run, output)) as live:
-        halt = await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
+        status, halt = await started(context, resolved, place, status, spec.stop_grace_s)
+        halt = halt or await _follow(context, place, spool, _seconds_left(status, limit), spec.stop_grace_s)
         crashpoints.reach("exit.after")
         live.output_is_whole()
         outcome = await _bring_home(context, resolved, spec, place, halt)
@@ -264,11 +267,45 @@ def retry_policy(resolved: Resolved) -> RetryPolicy:
     )
 
 
-def _seconds_left(status: AttemptStatus, limit: float | None) -> float | None:
+async def started(
+    context: LaunchContext, resolved: Resolved, place: Place, status: AttemptStatus, grace_s: float
+) -> tuple[AttemptStatus, Halt | None]:
+    """Wait until an attempt that is given its machine by others has started, or is over; end it on cancel or too late.
+
+    Its time limit counts from the start, the start deadline from when it was made.
+    """
+    target = context.target
+    if status.state != "created" or not isinstance(target, Scheduling):
+        return status, None
+    told = [""]
+
+    async def listen() -> None:
+        async for reason in target.waiting(place):
+            told[0] = reason
+
+    listening = asyncio.ensure_future(_reach(listen))
+    asked = asyncio.ensure_future(context.cancelled.wait())
+    limit = _since(status.created, resolved.configuration.start_deadline)
+    await asyncio.wait({listening, asked}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+    halt = None
+    if not listening.done():
+        reason = Reason.CANCELLED if asked.done() else Reason.START_DEADLINE
+        halt = replace(await _halt(target, place, reason, grace_s), detail=told[0])
+    for task in (asked, listening):
+        task.cancel()
+    await asyncio.gather(asked, listening, return_exceptions=True)
+    return await _reach(lambda: target.status(place)) or status, halt
+
+
+def _since(moment: str | None, limit: float | None) -> float | None:
     if limit is None:
         return None
-    started = datetime.fromisoformat(status.started) if status.started else datetime.now(UTC)
-    return max(0.0, limit - (datetime.now(UTC) - started).total_seconds())
+    begun = datetime.fromisoformat(moment) if moment else datetime.now(UTC)
+    return max(0.0, limit - (datetime.now(UTC) - begun).total_seconds())
+
+
+def _seconds_left(status: AttemptStatus, limit: float | None) -> float | None:
+    return _since(status.started, limit)
 
 
 async def _reach(call: Callable[[], Coroutine[object, object, T]]) -> T:
@@ -305,10 +342,11 @@ async def _follow(
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """An attempt that we ended: why, and the proof."""
+    """An attempt that we ended: why, the proof, and what is to be said of it."""
 
     reason: Reason
     proof: Stopped
+    detail: str = ""
 
 
 async def _halt(target: Target, place: Place, reason: Reason, grace_s: float) -> Halt:
@@ -365,6 +403,8 @@ def conclude(context: LaunchContext, place: Place, end: End) -> Outcome:
     reason, status = end.halt.reason if end.halt else None, end.status
     code = status.exit_code if status else None
     if reason is None:
+        reason = status.reason if status else None
+    if reason is None:
         reason = Reason.INFRASTRUCTURE if code is None else Reason.EXITED
         if status and status.out_of_memory:
             reason = Reason.OUT_OF_MEMORY
@@ -374,7 +414,7 @@ def conclude(context: LaunchContext, place: Place, end: End) -> Outcome:
         place=str(place),
         reason=reason,
         exit_code=code,
-        message=_message(reason, code, status.error if status else ""),
+        message=_message(reason, code, (end.halt.detail if end.halt else "") or (status.error if status else "")),
         started=status.started if status else None,
         ended=(status.ended if status else None) or datetime.now(UTC).isoformat(),
         outputs=end.outputs,
@@ -389,8 +429,8 @@ def _message(reason: Reason, code: int | None, error: str) -> str:
         Reason.EXITED: f"Exited with code {code}{detail}",
         Reason.CANCELLED: "Cancelled; its container or process is gone",
         Reason.TIMEOUT: "Stopped at its time limit",
-        Reason.START_DEADLINE: "Not started in time",
-        Reason.PREEMPTED: "Its machine was taken back",
+        Reason.START_DEADLINE: f"Not started in time{detail}",
+        Reason.PREEMPTED: f"Its machine was taken back{detail}",
         Reason.OUT_OF_MEMORY: f"Killed for using more memory than its limit (exit code {code})",
         Reason.INFRASTRUCTURE: f"Its container or process vanished{detail}",
     }[reason]

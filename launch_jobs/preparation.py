@@ -24,7 +24,12 @@ from launch_jobs.results import paths_to_collect
 from launch_jobs.run import Place
 from launch_jobs.run_secrets import bound
 from launch_jobs.targets import RunSpec
-from launch_jobs.targets.configuration import CONFIGURATIONS, DockerConfiguration, ProcessConfiguration
+from launch_jobs.targets.configuration import (
+    ContainerConfiguration,
+    DockerConfiguration,
+    ProcessConfiguration,
+)
+from launch_jobs.targets.queue_types import CONFIGURATIONS
 from launch_jobs.targets.render import Attempt, StagedDataset, render_docker, render_process
 from launch_jobs.targets.secret_files import GivenSecret
 from launch_jobs.targets.template import merge_variables, render_configuration
@@ -56,7 +61,7 @@ class Resolved(Frozen):
 
     version: JobVersion
     overrides: Overrides
-    configuration: DockerConfiguration | ProcessConfiguration
+    configuration: ContainerConfiguration | ProcessConfiguration
     written: tuple[str, ...] | None = ()
     """Paths in the source tree that captured runs wrote: outputs too. None: no run was captured that could tell."""
     datasets: tuple[AnyDataset, ...] = ()
@@ -95,7 +100,7 @@ async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Res
 
 
 async def _check_host(
-    context: LaunchContext, configuration: DockerConfiguration | ProcessConfiguration, source: Source
+    context: LaunchContext, configuration: ContainerConfiguration | ProcessConfiguration, source: Source
 ) -> None:
     """Look into the agent's own file before anything is built; an attempt that was started goes on in any case.
 
@@ -104,7 +109,7 @@ async def _check_host(
     """
     try:
         bound(context.agent, context.queue, map(GivenSecret.of, configuration.secrets))
-        if isinstance(configuration, DockerConfiguration):
+        if isinstance(configuration, ContainerConfiguration):
             check_images(
                 context.agent, configuration.registry, is_built=not (configuration.image or ready_image(source))
             )
@@ -122,7 +127,7 @@ async def prepare(context: LaunchContext, resolved: Resolved, say: Say) -> Prepa
         RunCancelled: the run was cancelled meanwhile.
         NotBuiltInTime, NotStartedInTime: a time limit of the queue is over.
     """
-    if isinstance(resolved.configuration, DockerConfiguration):
+    if isinstance(resolved.configuration, ContainerConfiguration):
         return await unless_cancelled(context, _prepare_image(context, resolved, resolved.configuration, say))
     limit = resolved.configuration.build_timeout
     building = within(limit, _prepare_folder(context, resolved, say), _not_built("environment", limit))
@@ -154,11 +159,15 @@ async def within(seconds: float | None, work: Coroutine[object, object, T], erro
 
 
 async def _prepare_image(
-    context: LaunchContext, resolved: Resolved, configuration: DockerConfiguration, say: Say
+    context: LaunchContext, resolved: Resolved, configuration: ContainerConfiguration, say: Say
 ) -> Prepared:
+    ready = configuration.image or ready_image(resolved.version.job.source)
+    if not isinstance(configuration, DockerConfiguration):
+        _check_reachable(ready, configuration.registry or context.agent.registry)
+        if ready:
+            return Prepared(image=ready)
     access = await with_registry(context.docker, configuration.registry or context.agent.registry)
     builder = docker_builder(context.settings, access)
-    ready = configuration.image or ready_image(resolved.version.job.source)
     if ready:
         say(f"Ready image {ready}")
         limit = configuration.start_deadline
@@ -171,6 +180,24 @@ async def _prepare_image(
     building = build_planned(what, resolved.version, context.store, builder, say)
     image = await within(limit, building, _not_built("image", limit))
     return Prepared(image=image, workdir=what.workdir or None, root=what.root or None)
+
+
+def _check_reachable(ready: str | None, registry: str | None) -> None:
+    """Judge whether the nodes of a cluster can have an image.
+
+    Raises:
+        BadInput: it is, or would be, on this machine's Docker Engine alone.
+    """
+    if ready is None and registry is None:
+        raise BadInput(
+            "The job's image would be built on this machine, where no node of the cluster can pull it",
+            do="Name a Registry block: `launch queue create … --registry BLOCK`, or `registry` in agent.toml",
+        )
+    if ready and ready.startswith("sha256:"):
+        raise BadInput(
+            f"The image {ready} is on one Docker Engine only",
+            do="Push it to a registry, and make the job of what is there: `launch job create image`",
+        )
 
 
 async def _prepare_folder(context: LaunchContext, resolved: Resolved, say: Say) -> Prepared:
@@ -238,11 +265,17 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
     )
     if isinstance(configuration, DockerConfiguration):
         return render_docker(attempt, configuration)
+    if context.kind == "kubernetes":
+        from launch_jobs.targets.kubernetes.configuration import KubernetesConfiguration
+        from launch_jobs.targets.render import render_kubernetes
+
+        if isinstance(configuration, KubernetesConfiguration):
+            return render_kubernetes(attempt, configuration)
     return render_process(attempt, configuration, place.name)
 
 
 def _staged(
-    context: LaunchContext, configuration: DockerConfiguration | ProcessConfiguration, dataset: AnyDataset
+    context: LaunchContext, configuration: ContainerConfiguration | ProcessConfiguration, dataset: AnyDataset
 ) -> StagedDataset:
     folder, mounted = staging_folder(context) / dataset.name, is_mounted(configuration, dataset)
     if isinstance(dataset, CarriedDataset) and mounted:
@@ -250,7 +283,7 @@ def _staged(
     return StagedDataset(dataset.name, str(folder), dataset.file, dataset.place, mounted)
 
 
-def is_mounted(configuration: DockerConfiguration | ProcessConfiguration, dataset: AnyDataset) -> bool:
+def is_mounted(configuration: ContainerConfiguration | ProcessConfiguration, dataset: AnyDataset) -> bool:
     """Whether a dataset is mounted from the agent's cache: the queue says so, and its content has a name there."""
     wanted = isinstance(configuration, DockerConfiguration) and configuration.dataset_delivery == "mount"
     return wanted and isinstance(dataset, CarriedDataset)

@@ -25,7 +25,8 @@ from launch_jobs.errors import BadInput, NotFound, Refused
 from launch_jobs.form import launch_schema
 from launch_jobs.job import Frozen, JobVersion, JsonObject
 from launch_jobs.names import check_name
-from launch_jobs.targets.configuration import CONFIGURATIONS, ProcessConfiguration
+from launch_jobs.targets.configuration import ProcessConfiguration
+from launch_jobs.targets.queue_types import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template, check_template
 
 if TYPE_CHECKING:

@@ -40,6 +40,9 @@ class LaunchSettings(BaseSettings):
     docker_registry: str | None = Field(
         default=None, description="Prefect DockerRegistryCredentials block to pull with."
     )
+    kubernetes_credentials: str | None = Field(
+        default=None, description="Prefect KubernetesCredentials block, for Kubernetes queues that name no cluster."
+    )
     git_credentials: str | None = Field(default=None, description="launch-git-credentials block to reach a git host.")
     git_remotes: str = Field(
         default=GIT_REMOTES, description="Remotes to fetch from: scheme://host, scheme://*, file:///folder, …"
@@ -48,7 +51,9 @@ class LaunchSettings(BaseSettings):
         default=None, description="launch-agent-host block that fills what is left open here, when an agent starts."
     )
     source_limit_bytes: int = Field(
-        default=SOURCE_LIMIT_BYTES, ge=1, description="Most bytes of source that one job carries; a single file: a fifth."
+        default=SOURCE_LIMIT_BYTES,
+        ge=1,
+        description="Most bytes of source that one job carries; a single file: a fifth.",
     )
     max_jobs: int | None = Field(default=None, ge=1, description="Most runs at once on one agent of this machine.")
     adopt_grace_s: float = Field(
@@ -70,8 +75,7 @@ class LaunchSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = TomlConfigSettingsSource(settings_cls, toml_file=home() / "settings.toml")
-        connected = InitSettingsSource(settings_cls, connected(home()))
-        return (init_settings, env_settings, file, connected)
+        return (init_settings, env_settings, file, InitSettingsSource(settings_cls, connected(home())))
 
     @property
     def store_url(self) -> str:

@@ -73,7 +73,7 @@ async def build_image(resolved: Resolved) -> Prepared:
     context, last = _context(), deque[str](maxlen=LAST_LINES)
     try:
         with BUILD_SECONDS.labels(context.kind).time():
-            async with told_building(resolved, container=context.kind == "docker") as say:
+            async with told_building(resolved, container=context.kind != "process") as say:
 
                 def keep(line: str) -> None:
                     last.append(line)
@@ -95,7 +95,7 @@ def _unmade(error: LaunchError, kind: str) -> Failure:
         return Failure.START
     if isinstance(error, Unavailable):
         return Failure.INFRASTRUCTURE
-    is_build = kind != "docker" or isinstance(error, BuildError | preparation.NotBuiltInTime)
+    is_build = kind == "process" or isinstance(error, BuildError | preparation.NotBuiltInTime)
     return Failure.BUILD if is_build else Failure.IMAGE
 
 

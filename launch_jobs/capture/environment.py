@@ -11,8 +11,8 @@ from typing import Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from launch_jobs.capture.probed import Installed, Probe
 from launch_jobs.capture.origin import describe, local_path, without_credentials
+from launch_jobs.capture.probed import Installed, Probe
 from launch_jobs.errors import CaptureError
 from launch_jobs.job import Distribution, Environment
 

@@ -15,9 +15,9 @@ from launch_jobs.capture.entrypoint import Located
 from launch_jobs.capture.environment import Carry, Evidence, Mode, environment_of, freeze
 from launch_jobs.capture.imports import scan_imports
 from launch_jobs.capture.indexes import read_indexes
-from launch_jobs.capture.probed import Installed, Probe, probe_interpreter
 from launch_jobs.capture.locks import compare, read_lock
 from launch_jobs.capture.origin import local_path
+from launch_jobs.capture.probed import Installed, Probe, probe_interpreter
 from launch_jobs.capture.project import declared_requirements, local_modules, project_folder, python_files
 from launch_jobs.capture.remarks import remarks
 from launch_jobs.capture.seen import Seen

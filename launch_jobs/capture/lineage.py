@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from launch_jobs.home import home
 from launch_jobs.job import Dataset, JobVersion, Parent
 from launch_jobs.names import sha256
-from launch_jobs.home import home
 
 _OUTPUTS = "outputs://"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launch_jobs.names import sha256
 from launch_jobs.home import home
+from launch_jobs.names import sha256
 
 _NEVER = {"__pycache__", ".git", "node_modules"}
 _MOST = 200_000  # entries that are looked at

@@ -18,8 +18,8 @@ from launch_jobs.capture.held import HeldSource
 from launch_jobs.capture.host import this_host
 from launch_jobs.capture.inputs_seen import propose
 from launch_jobs.capture.installed import installed_of
-from launch_jobs.capture.left_out import ignored_imports
 from launch_jobs.capture.late_store import LateStore
+from launch_jobs.capture.left_out import ignored_imports
 from launch_jobs.capture.lineage import parents_of
 from launch_jobs.capture.notebook_program import Asked
 from launch_jobs.capture.observation import read_observations, read_parameters
@@ -34,8 +34,8 @@ from launch_jobs.capture.tracked_end import STEPS, TrackedRun
 from launch_jobs.capture.tracked_inputs import with_tracked
 from launch_jobs.capture.tree import Snapshot
 from launch_jobs.errors import CaptureError, LaunchError
-from launch_jobs.job import CaptureRecord, Job, JobVersion
 from launch_jobs.home import home
+from launch_jobs.job import CaptureRecord, Job, JobVersion
 from launch_jobs.store.jobs import JobStore
 
 

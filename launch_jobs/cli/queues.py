@@ -32,7 +32,7 @@ def queue_command() -> None:
 
 @queue_command.command("create")
 @click.argument("name")
-@click.option("--type", "queue_type", metavar="docker|process", required=True, help="What runs its runs.")
+@click.option("--type", "queue_type", metavar="docker|kubernetes|process", required=True, help="What runs its runs.")
 @click.option(
     "--template",
     metavar="FILE",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
 from launch_jobs.config_files.rendering import ChangedFile
 from launch_jobs.job import Frozen, JsonObject
-from launch_jobs.run import Place, Stopped
+from launch_jobs.run import Place, Reason, Stopped
 from launch_jobs.targets.secret_files import GivenSecret
 
 
@@ -86,6 +86,8 @@ class AttemptStatus:
         ended: ISO 8601 UTC, None before the end.
         error: what the engine says of a start that failed.
         peak_memory_bytes: resident, of its largest process, when exited; None: nobody measured.
+        reason: when exited: why, where the infrastructure knows it better than the exit code.
+        created: ISO 8601 UTC, where it may take long until a start.
     """
 
     state: Literal["created", "running", "exited"]
@@ -95,6 +97,8 @@ class AttemptStatus:
     ended: str | None = None
     error: str = ""
     peak_memory_bytes: int | None = None
+    reason: Reason | None = None
+    created: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,4 +156,17 @@ class Target(Protocol):
 
     async def remove(self, place: Place) -> None:
         """Remove what is left of the attempt. Nothing there is no error."""
+        ...
+
+
+@runtime_checkable
+class Scheduling(Protocol):
+    """A target that finds a machine for an attempt by itself: where it lives its spec says, and it may wait to start."""
+
+    async def place_of(self, spec: RunSpec) -> Place:
+        """Where the attempt of this spec would live."""
+        ...
+
+    def waiting(self, place: Place) -> AsyncIterator[str]:
+        """Why the program has not started yet, each time that changes, until it has, or is over."""
         ...

@@ -202,7 +202,3 @@ class DockerConfiguration(ContainerConfiguration):
         description="Folders of the engine's host that the operator mounts, as SOURCE:TARGET (read-only) or "
         "SOURCE:TARGET:rw; each agent's agent.toml has to grant them.",
     )
-
-
-CONFIGURATIONS: dict[str, type[ProcessConfiguration]] = {"docker": DockerConfiguration, "process": ProcessConfiguration}
-"""What a queue of each type can be told."""

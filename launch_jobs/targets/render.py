@@ -15,6 +15,9 @@ from launch_jobs.targets import RunSpec
 from launch_jobs.targets.configuration import DockerConfiguration, ProcessConfiguration
 from launch_jobs.targets.devices import device_request, held_labels
 from launch_jobs.targets.env import check_env, check_exec
+from launch_jobs.targets.kubernetes.configuration import KubernetesConfiguration
+from launch_jobs.targets.kubernetes.kinds import Kinds
+from launch_jobs.targets.kubernetes.queue_manifest import queue_manifest
 from launch_jobs.targets.secret_files import CONTAINER_SECRETS, SECRETS, SECRETS_VARIABLE, GivenSecret, exporting
 
 LABEL_PREFIX = "org.launch-jobs."
@@ -117,6 +120,37 @@ def render_docker(attempt: Attempt, configuration: DockerConfiguration) -> RunSp
         network=configuration.network,
         stop_grace_s=configuration.stop_grace_seconds,
         output_limit_bytes=configuration.output_limit_bytes,
+    )
+
+
+def render_kubernetes(attempt: Attempt, configuration: KubernetesConfiguration, kinds: Kinds) -> RunSpec:
+    """What the Kubernetes target is asked for; its kinds are the agent's.
+
+    Raises:
+        BadInput: command, variables or paths that no program can get; or the queue's manifest is wrong.
+        Refused: a reserved environment variable, or a label that is ours.
+    """
+    places = _Places(CONTAINER_OUTPUT_DIR, CONTAINER_DATASET_DIR, CONTAINER_SECRETS, anywhere=True)
+    return RunSpec(
+        name=attempt.name,
+        image=attempt.image,
+        command=attempt.command,
+        directory=attempt.directory,
+        env=_env(attempt, configuration, places, configuration.gpus),
+        labels=_labels(attempt),
+        output_dir=CONTAINER_OUTPUT_DIR,
+        collect=_inside(attempt.collect),
+        root=attempt.root,
+        datasets=_placed(attempt, places),
+        secrets=_secrets(attempt, configuration, needs_command=False),
+        files=attempt.files,
+        cpus=configuration.cpus,
+        memory_bytes=configuration.memory_bytes,
+        shm_bytes=configuration.shm_bytes,
+        gpus=configuration.gpus,
+        stop_grace_s=configuration.stop_grace_seconds,
+        output_limit_bytes=configuration.output_limit_bytes,
+        manifest=queue_manifest(configuration, kinds),
     )
 
 
@@ -272,12 +306,14 @@ def _env(attempt: Attempt, configuration: ProcessConfiguration, places: _Places,
     return env
 
 
-def _secrets(attempt: Attempt, configuration: ProcessConfiguration) -> tuple[GivenSecret, ...]:
+def _secrets(
+    attempt: Attempt, configuration: ProcessConfiguration, *, needs_command: bool = True
+) -> tuple[GivenSecret, ...]:
     """What a run names, without values; the variables are judged as any others."""
     secrets = tuple(GivenSecret.of(use) for use in configuration.secrets)
     variables = {one.variable: "" for one in secrets if one.variable}
     check_env(variables, gpus=1)
-    if variables and not attempt.command:
+    if needs_command and variables and not attempt.command:
         raise BadInput(
             "An image's own command cannot get a secret as a variable", do="Name its command, or let it read the file"
         )

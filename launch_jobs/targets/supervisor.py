@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 POLL_S = 0.1
+RETRY_S = 1.0
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -279,7 +280,18 @@ def call_kernel(option: int, value: int) -> None:
 
 
 def _write(folder: Path, report: Report) -> None:
-    """Replace `status.json` atomically and durably."""
+    """Replace `status.json`, again and again while the disk is full or fails: nobody else knows how the program ends."""
+    while True:
+        try:
+            return _replace(folder, report)
+        except FileNotFoundError:
+            return None  # the folder is gone, and with it whoever asks
+        except OSError:
+            time.sleep(RETRY_S)
+
+
+def _replace(folder: Path, report: Report) -> None:
+    """Atomically and durably."""
     new = folder / "status.json.new"
     with new.open("w") as file:
         json.dump(report, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import re
@@ -32,6 +33,7 @@ def base_job_template(model: type[ProcessConfiguration]) -> JsonObject:
     schema = cast("JsonObject", model.model_json_schema())
     schema["title"] = model.work_pool_type
     fixed: JsonObject = dict.fromkeys(sorted(model.operator_fields))
+    fixed |= {name: copy.deepcopy(model.model_fields[name].default) for name in sorted(model.template_fields)}
     for name in fixed:
         _declared(schema).pop(name)
     variables: JsonObject = {name: "{{ " + name + " }}" for name in _declared(schema)}
@@ -47,7 +49,7 @@ def with_operator_fields(
         Refused: queues of this type do not have such a field.
     """
     for name in values:
-        if name not in model.operator_fields:
+        if name not in model.operator_fields | model.template_fields:
             raise Refused(f"{model.work_pool_type} queues have no {name}", do="Leave it out")
     return {**template, "job_configuration": {**_part(template, "job_configuration"), **values}}
 
@@ -184,11 +186,21 @@ def _defaults(schema: JsonObject) -> JsonObject:
 
 def _check_operator_fields(configuration: JsonObject, model: type[ProcessConfiguration]) -> None:
     """What the operator decides is a plain value, and one that the configuration takes."""
+    for name in sorted(model.template_fields & configuration.keys()):
+        _check_object(name, configuration[name])
     values = {name: configuration[name] for name in sorted(model.operator_fields) if name in configuration}
     for name, value in values.items():
         if any("{{" in text for text in _texts(value)):
             raise Refused(f"job_configuration {name!r} is a placeholder: no submitter may set it", do=_MEND)
     _validated(model, values)
+
+
+def _check_object(name: str, value: JsonValue) -> None:
+    """Job variables may stand in it as values; it is none itself, and none is a key of it."""
+    if not isinstance(value, dict):
+        raise Refused(f"job_configuration {name!r} is no object", do=f"{_MEND}: write it out")
+    if key := next((key for key in _keys(value) if "{{" in key), None):
+        raise BadInput(f"the placeholder {key[:80]!r} stands where a key should be", do=_MEND)
 
 
 def _check_placeholders(configuration: JsonObject, declared: JsonObject) -> None:
@@ -246,6 +258,16 @@ def _texts(value: JsonValue) -> Iterator[str]:
             pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
+
+
+def _keys(value: JsonValue) -> Iterator[str]:
+    """Every key in a JSON value."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            yield from item
+        pending.extend(item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
 
 
 def _fill(value: JsonValue, known: JsonObject) -> JsonValue:

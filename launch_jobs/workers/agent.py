@@ -16,6 +16,7 @@ from launch_jobs.workers.devices import owned_devices
 from launch_jobs.workers.docker import DockerWorker
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.health import Health, HealthServer
+from launch_jobs.workers.kubernetes import KubernetesWorker
 from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.process import ProcessWorker
 from launch_jobs.workers.serving import catch_signals, serve
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-_WORKERS: dict[str, type[LaunchWorker]] = {worker.type: worker for worker in (DockerWorker, ProcessWorker)}
+_WORKERS: dict[str, type[LaunchWorker]] = {
+    worker.type: worker for worker in (DockerWorker, KubernetesWorker, ProcessWorker)
+}
 
 
 class AgentOptions(TypedDict, total=False):

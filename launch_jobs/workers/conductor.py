@@ -28,6 +28,7 @@ from prefect.states import Cancelled, Crashed, Failed
 
 from launch_jobs.agent_file import AgentFile
 from launch_jobs.client import FLOW_LABEL, translated_errors
+from launch_jobs.cluster_access import ClusterChoice, cluster_choice, reached_cluster
 from launch_jobs.configured import configured_store
 from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
 from launch_jobs.docker_access import DockerAccess, docker_access
@@ -77,14 +78,23 @@ class Conductor:
         self._agent = agent or AgentFile()
         self._devices = devices or Devices(None)
         self._reached: tuple[Target, DockerAccess] | None = None
+        self._cluster = ClusterChoice()
         self._flows: dict[str, Flow[..., Any]] = {}  # operator-owned flows of any signature
 
     async def _reach(self) -> tuple[Target, DockerAccess]:
         """The queue's target on this machine, and the engine that its blocks choose; looked up once."""
         if self._reached is None:
             access = await docker_access(self._settings)
-            self._reached = make_target(self._kind, self._settings, access, self._agent), access
+            is_cluster = self._kind == "kubernetes"
+            cluster = await reached_cluster(self._cluster, self._settings) if is_cluster else None
+            self._reached = make_target(self._kind, self._settings, access, self._agent, cluster=cluster), access
         return self._reached
+
+    def learn(self, template: JsonObject) -> None:
+        """Hear what the queue's operator says of its cluster; runs that go on keep the one they are on."""
+        choice = cluster_choice(template)
+        if choice != self._cluster:
+            self._cluster, self._reached = choice, None
 
     async def check_target(self) -> None:
         """Ask the target for a sign of life.
@@ -234,7 +244,8 @@ class Conductor:
     async def _found(self, place: Place) -> Found:
         try:
             target, _ = await self._reach()
-            if place != await target.place(place.name.rpartition("/")[2]):
+            own = await target.place(place.name.rpartition("/")[2])
+            if place != own and (place.kind != "k8s" or place.host != own.host):
                 return Found.ELSEWHERE
             status = await target.status(place)
         except Unavailable:

@@ -1,4 +1,4 @@
-"""What an agent owns of its host (GPUs, CPUs, memory): who has what, and whose turn it is. Used from several threads."""
+"""What an agent owns of its host (GPUs, CPUs, memory): who has what, whose turn it is. Used from several threads."""
 
 from __future__ import annotations
 

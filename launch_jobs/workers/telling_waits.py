@@ -7,7 +7,7 @@ another agent may have claimed it meanwhile.
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from prefect.client.schemas.filters import (
@@ -21,7 +21,6 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Late
-from prefect.types._datetime import now
 
 from launch_jobs.runs import ONLY_TOLD, WAITING
 from launch_jobs.workers.admission import COUNTED, due
@@ -91,7 +90,9 @@ class WaitTeller:
 
     async def _first(self) -> list[FlowRun]:
         waiting = _in_states(StateType.SCHEDULED)
-        waiting.next_scheduled_start_time = FlowRunFilterNextScheduledStartTime(before_=now("UTC") - _WAITED)
+        waiting.next_scheduled_start_time = FlowRunFilterNextScheduledStartTime.model_validate(
+            {"before_": datetime.now(UTC) - _WAITED}
+        )
         return await self._worker.client.read_flow_runs(
             flow_run_filter=waiting,
             work_pool_filter=self._pool,
@@ -103,7 +104,7 @@ class WaitTeller:
         """Whether another agent has said lately what it knows: of two that are full, one tells."""
         message = (run.state.message if run.state else None) or ""
         is_other = message.startswith(WAITING) and self._worker.name not in message
-        return is_other and run.state is not None and run.state.timestamp > now("UTC") - _STALE
+        return is_other and run.state is not None and run.state.timestamp > datetime.now(UTC) - _STALE
 
     @property
     def _pool(self) -> WorkPoolFilter:

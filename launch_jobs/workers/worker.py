@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
@@ -35,7 +36,7 @@ from launch_jobs.job import JsonObject
 from launch_jobs.project import use_project
 from launch_jobs.runs import WAITING
 from launch_jobs.settings import load_settings
-from launch_jobs.targets.configuration import CONFIGURATIONS
+from launch_jobs.targets.queue_types import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
 from launch_jobs.workers.admission import FRESH_S, Admission, due, limits_of
@@ -290,6 +291,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     async def sync_with_backend(self) -> None:
         await super().sync_with_backend()
         if internals.has_pool(self):
+            self.thread.call(partial(self.conductor.learn, cast("JsonObject", self.work_pool.base_job_template)))
             queues = await self.client.read_work_queues(work_pool_name=self.pool)
             self._priority_limits = {queue.name: queue.concurrency_limit for queue in queues}
             self._admission.priorities = sorted(self._priority_limits)

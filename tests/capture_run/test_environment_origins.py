@@ -14,8 +14,8 @@ from launch_jobs.capture.carried import Carrier, compiled_modules
 from launch_jobs.capture.environment import Evidence, environment_of
 from launch_jobs.capture.host import this_host
 from launch_jobs.capture.indexes import Indexes, read_indexes
-from launch_jobs.capture.probed import Installed, Probe, probe_interpreter
 from launch_jobs.capture.locks import compare, read_lock
+from launch_jobs.capture.probed import Installed, Probe, probe_interpreter
 from launch_jobs.capture.remarks import remarks
 from launch_jobs.capture.system_packages import system_packages
 from launch_jobs.job import Distribution, Environment

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,6 +21,8 @@ from fault_engine import SOCKET, EngineWitness, engine_witness, remove_all
 from fault_history import PROGRAM
 from fault_proxy import FaultProxy, proxy_to
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from launch_jobs import crashpoints
 from launch_jobs.capture.source import snapshot_source
@@ -110,6 +112,8 @@ class Bench:
     images: dict[str, str] = field(default_factory=dict[str, str])
     random: Random = field(default_factory=lambda: Random(0))
     agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
+    elsewhere: set[str] = field(default_factory=set[str])
+    """Runs whose outcomes are in other stores than the bench's."""
 
     @property
     def target(self) -> str:
@@ -172,9 +176,31 @@ class Bench:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
 
-    async def repair(self) -> None:
-        """Have server and database run again."""
-        await asyncio.to_thread(up, self.settings, say=lambda _: None)
+    def witness(self, store: JobStore) -> JobVersion:
+        """The witness program, as a job of another store."""
+        return _witness(self.program.parent, store)
+
+    async def repair(self, *, clock: str = "") -> None:
+        """Have server and database run again; the server by a clock that is so wrong, as faketime writes it."""
+        wrong = {"LD_PRELOAD": FAKETIME, "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"} if clock else {}
+        os.environ.update(wrong)
+        try:
+            await asyncio.to_thread(up, self.settings, say=lambda _: None)
+        finally:
+            for name in wrong:
+                del os.environ[name]
+
+    @asynccontextmanager
+    async def locked(self, run: str) -> AsyncGenerator[None]:
+        """Have a run's row locked, as the server's own services do for a moment: its poll passes over it."""
+        url = await asyncio.to_thread(postgres.start, postgres.installed(self.home))
+        database = create_async_engine(url)
+        try:
+            async with database.begin() as other:
+                await other.execute(text("SELECT 1 FROM flow_run WHERE id = :run FOR UPDATE"), {"run": run})
+                yield
+        finally:
+            await database.dispose()
 
     async def until(self, what: Callable[[], object], seconds: float) -> bool:
         """Wait until something holds; False if it did not in time."""
@@ -216,12 +242,12 @@ async def bench(
                 PREFECT_API_AUTH_STRING: connection.auth_string,
             }
             stack.enter_context(temporary_settings(known))
-            job = await asyncio.to_thread(_witness, folder, store)
+            code = folder / "code"
+            code.mkdir()
+            job = await asyncio.to_thread(_witness, code, store)
             engine = await stack.enter_async_context(proxy_to(SOCKET, str(folder / "engine.sock")))
             containers = engine_witness(folder / "events") if docker else None
-            made = Bench(
-                home, settings, connection, store, proxy, front, job, folder / "code" / "witness.sh", engine, containers
-            )
+            made = Bench(home, settings, connection, store, proxy, front, job, code / "witness.sh", engine, containers)
             made.patience, made.random, made.images = patience, Random(seed), images
             if containers:
                 stack.callback(remove_all, job.job.digest, set[str]())
@@ -235,9 +261,7 @@ async def _own_server(settings: LaunchSettings, stack: AsyncExitStack) -> Connec
     return (await asyncio.to_thread(up, settings, say=lambda _: None)).connection
 
 
-def _witness(folder: Path, store: JobStore) -> JobVersion:
-    code = folder / "code"
-    code.mkdir()
+def _witness(code: Path, store: JobStore) -> JobVersion:
     (code / "witness.sh").write_text(PROGRAM)
     with snapshot_source(code, store) as snapshot:
         job = Job(source=snapshot.source, entrypoint=Entrypoint(argv=("sh", "witness.sh")))
@@ -260,23 +284,26 @@ class _environment:
         os.environ.update(self._before)
 
 
-class _small_disk:
+@contextmanager
+def _small_disk(folder: Path) -> Generator[None]:
     """A disk of 64 MB in a folder, where we may mount one; it can be filled."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._mounted = folder, False
-
-    def __enter__(self) -> None:
-        self._folder.mkdir(exist_ok=True)
-        if os.geteuid() == 0 and shutil.which("mount"):
-            command = ["mount", "-t", "tmpfs", "-o", f"size={_STORE_SIZE},mode=700", "tmpfs", str(self._folder)]
-            self._mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
-
-    def __exit__(self, *_: object) -> None:
-        if self._mounted:
-            subprocess.run(["umount", "-l", str(self._folder)], check=True)
+    folder.mkdir(exist_ok=True)
+    is_mounted = mount_small(folder, _STORE_SIZE)
+    try:
+        yield
+    finally:
+        if is_mounted:
+            unmount(folder)
 
 
-def is_small_disk(folder: Path) -> bool:
-    """Whether the folder is a disk of its own, which may be filled."""
-    return folder.is_mount()
+def mount_small(folder: Path, size: str) -> bool:
+    """Mount a small disk on a folder, whether we may."""
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        return False
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(folder)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def unmount(folder: Path) -> None:
+    """Take it away again, even in use."""
+    subprocess.run(["umount", "-l", str(folder)], check=True)

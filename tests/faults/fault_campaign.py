@@ -92,7 +92,9 @@ async def check(bench: Bench) -> tuple[Violation, ...]:
     return tuple(
         Violation("I7", fault.key, fault.what)
         for fault in found.faults
-        if fault.kind == "damage" and not fault.what.startswith(_FOREIGN)
+        if fault.kind == "damage"
+        and not fault.what.startswith(_FOREIGN)
+        and not any(run in fault.key for run in bench.elsewhere)
     )
 
 
@@ -143,22 +145,24 @@ def total(played: list[Played]) -> str:
 
 def chosen(arguments: argparse.Namespace) -> list[Fault]:
     """The rounds to play: those named or the short or the whole set, then by the seed until there are enough runs."""
-    names = [name for name in arguments.faults.split(",") if name]
-    known = {fault.number for fault in FAULTS} | {fault.number.partition(":")[0] for fault in FAULTS}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        sys.exit(f"no such fault: {', '.join(unknown)}; see --list")
-    pool = [fault for fault in FAULTS if fault.short] if arguments.short and not names else list(FAULTS)
-    if arguments.stock and not names:
-        pool = [fault for fault in FAULTS if fault.number in NAMES]
-    if names:
-        pool = [fault for fault in FAULTS if fault.number in names or fault.number.partition(":")[0] in names]
     target = "docker" if arguments.docker else "process"
-    pool = [fault for fault in pool if target in fault.targets]
+    pool = [fault for fault in _pool(arguments) if target in fault.targets]
     random, rounds = Random(arguments.seed), list(pool)
     while len(rounds) * arguments.at_once < arguments.runs:
         rounds.append(random.choice(pool))
     return rounds
+
+
+def _pool(arguments: argparse.Namespace) -> list[Fault]:
+    names = [name for name in arguments.faults.split(",") if name]
+    if names:
+        found = {name: [fault for fault in FAULTS if name in {fault.number, fault.family}] for name in names}
+        if unknown := [name for name, faults in found.items() if not faults]:
+            sys.exit(f"no such fault: {', '.join(unknown)}; see --list")
+        return [fault for name in names for fault in found[name]]
+    if arguments.stock:
+        return [fault for fault in FAULTS if fault.number in NAMES]
+    return [fault for fault in FAULTS if fault.short or not arguments.short]
 
 
 def options() -> argparse.ArgumentParser:

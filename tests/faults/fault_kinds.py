@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 import psutil
-from fault_bench import How, is_small_disk
+from fault_bench import How
 from fault_proxy import Rule
 from fault_round import Round
 
@@ -150,15 +150,6 @@ async def submitters_clock(round: Round, runs: int) -> None:
         await round.submit_by_command(clock=("", "-120s", "", "+300s", "-1d")[number % 5])
 
 
-async def agents_clock(clock: str, round: Round, runs: int) -> None:
-    """F29: an agent whose clock is wrong."""
-    round.agent(How(clock=clock))
-    await round.submit(runs, seconds=0.5)
-    done = await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
-    if not done:
-        round.notes.append(f"an agent whose clock is {clock} did not run them in {WAIT_S:.0f} s")
-
-
 async def racing_agents(round: Round, runs: int) -> None:
     """F31: agents of several homes at one queue with a limit of 1."""
     for number in range(3):
@@ -207,26 +198,6 @@ async def attempt_killed(round: Round, runs: int) -> None:
     for process in (program.parents()[0], *program.children(recursive=True), program):
         process.kill()
     round.change(victim.run, lost=True)
-
-
-async def disk_full(round: Round, runs: int) -> None:
-    """F41: the disk of the store is full while runs end, and has room again."""
-    store = round.bench.home / "store"
-    if not is_small_disk(store):
-        round.notes.append("missed: no disk of its own could be mounted")
-        return
-    await _working(round, runs, 2)
-    fill = store / "fill"
-    with fill.open("wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 65536)
-                file.flush()
-        except OSError:
-            pass
-    await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
-    await asyncio.sleep(5)
-    fill.unlink()
 
 
 async def everything_killed(round: Round, runs: int) -> None:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-Action = Literal["drop", "status", "delay", "refuse"]
+Action = Literal["drop", "status", "delay", "refuse", "truncate"]
 _HEAD = 1 << 18
 _CHUNK = 1 << 16
 _DRAIN_S = 30.0
@@ -26,9 +26,10 @@ class Rule:
     Attributes:
         what: matched against `METHOD path`.
         action: drop: do it and lose the answer; status: answer `status` without doing it; delay: wait first; refuse:
-            cut it off without doing it.
+            cut it off without doing it; truncate: do it, and end the answer in its middle.
         times: how often; then it is over.
         seconds: of a delay; and for `Retry-After`.
+        body: of an answer that is a status.
     """
 
     what: str
@@ -36,6 +37,7 @@ class Rule:
     times: int = 1
     status: int = 503
     seconds: float = 1.0
+    body: str = "{}"
 
     def takes(self, request: str) -> bool:
         """Whether this request is one of those; then it counts."""
@@ -104,20 +106,25 @@ class FaultProxy:
             writer.write(_answer(rule))
             await writer.drain()
         elif not rule or rule.action != "refuse":
-            await self._pass_on(head, reader, writer, drop=bool(rule and rule.action == "drop"))
+            await self._pass_on(head, reader, writer, rule.action if rule else "")
 
     async def _pass_on(
-        self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, drop: bool
+        self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, action: Action | Literal[""]
     ) -> None:
         there, back = await _dial(self.upstream)
         self._open.add(back)
         try:
             back.write(_once(head))
             up = asyncio.ensure_future(_relay(reader, back))
-            if drop:
+            if action == "drop":
                 # Done for certain when its answer has begun; its client hears nothing of it.
                 async with asyncio.timeout(_DRAIN_S):
                     await there.readuntil(b"\r\n\r\n")
+            elif action == "truncate":
+                answer = await there.read()
+                body = answer.find(b"\r\n\r\n") + 4
+                writer.write(answer[: body + (len(answer) - body) // 2])
+                await writer.drain()
             else:
                 await _relay(there, writer)
             up.cancel()
@@ -138,8 +145,9 @@ def _once(head: bytes) -> bytes:
 
 
 def _answer(rule: Rule) -> bytes:
-    head = f"HTTP/1.1 {rule.status} Broken\r\nRetry-After: {rule.seconds:.0f}\r\nContent-Length: 2\r\n"
-    return f"{head}Content-Type: application/json\r\nConnection: close\r\n\r\n{{}}".encode()
+    kind = "application/xml" if rule.body.startswith("<") else "application/json"
+    head = f"HTTP/1.1 {rule.status} Broken\r\nRetry-After: {rule.seconds:.0f}\r\nContent-Length: {len(rule.body)}\r\n"
+    return f"{head}Content-Type: {kind}\r\nConnection: close\r\n\r\n{rule.body}".encode()
 
 
 async def _dial(upstream: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

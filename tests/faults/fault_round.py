@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,10 +30,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from launch_jobs.client import connect
 from launch_jobs.errors import LaunchError, Refused, Unavailable
-from launch_jobs.job import Overrides
+from launch_jobs.job import JobVersion, Overrides
 from launch_jobs.names import attempt_of
 from launch_jobs.queue import create_queue, delete_queue
 from launch_jobs.runs import CLAIM, cancel_run
+from launch_jobs.store.jobs import JobStore
 from launch_jobs.submission import Submission, submit
 
 _ASK_S = 30.0
@@ -54,11 +55,31 @@ class Round:
     cleared: float = 0.0
     ended: dict[str, float] = field(default_factory=dict[str, float])
     agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
+    lane: str = ""
+    more: dict[str, str] = field(default_factory=dict[str, str])
+    """Of the environment of all its agents."""
+    other_store: tuple[JobStore, JobVersion] | None = None
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """What is there for this round alone: hosts, disks; taken down after its agents."""
 
     @property
     def witness(self) -> Path:
         """The file that programs append to; of containers the engine tells."""
         return Path(os.devnull) if self.bench.containers else self.folder / "witness"
+
+    @property
+    def store(self) -> JobStore:
+        """Where outcomes and logs are."""
+        return self.other_store[0] if self.other_store else self.bench.store
+
+    @property
+    def job(self) -> JobVersion:
+        """The witness program, as a job of that store."""
+        return self.other_store[1] if self.other_store else self.bench.job
+
+    async def use_store(self, store: JobStore) -> None:
+        """Have another store for this round."""
+        self.other_store = store, await asyncio.to_thread(self.bench.witness, store)
 
     def seen(self) -> tuple[Seen, ...]:
         """What the witness tells now."""
@@ -77,7 +98,7 @@ class Round:
 
     def agent(self, how: How = How()) -> AgentProcess:  # noqa: B008 - frozen
         """Start an agent of this round's queue."""
-        self.agents.append(self.bench.agent(self.queue, how))
+        self.agents.append(self.bench.agent(self.queue, replace(how, more=self.more | how.more)))
         return self.agents[-1]
 
     async def submit(
@@ -93,13 +114,15 @@ class Round:
         return runs
 
     async def _submit(self, words: list[str], key: str) -> str:
-        what = Submission(job=self.bench.job.reference, queue=self.queue, overrides=Overrides.of(args=words), key=key)
+        what = Submission(job=self.job.reference, queue=self.queue, overrides=Overrides.of(args=words), key=key)
         deadline = time.monotonic() + _ASK_S * self.bench.patience
         while True:
-            asked = Asked(key, "unknown", None, time.monotonic(), 0.0, int(words[3]), int(words[1]), self.queue)
+            asked = Asked(
+                key, "unknown", None, time.monotonic(), 0.0, int(words[3]), int(words[1]), self.queue + self.lane
+            )
             try:
                 with temporary_settings({PREFECT_API_URL: f"http://{self.bench.front.address}/api"}):
-                    run = str((await submit(what, self.bench.store)).id)
+                    run = str((await submit(what, self.store)).id)
             except Unavailable:
                 self.asked.append(replace(asked, done=time.monotonic()))
                 if time.monotonic() > deadline:
@@ -111,12 +134,12 @@ class Round:
     async def submit_by_command(self, *, clock: str = "") -> None:
         """Submit a run by `launch submit` in a process whose clock may be wrong."""
         key = f"{self.queue}-{len(self.asked)}"
-        command = [sys.executable, "-m", "launch_jobs", "submit", self.bench.job.reference, "-q", self.queue, "--json"]
+        command = [sys.executable, "-m", "launch_jobs", "submit", self.job.reference, "-q", self.queue, "--json"]
         for word in (str(self.witness), "3", "0.2", "0"):
             command += ["--arg", word]
         if clock:
             command = ["faketime", "-f", clock, *command]
-        asked = Asked(key, "unknown", None, time.monotonic(), 0.0, 0, 3, self.queue)
+        asked = Asked(key, "unknown", None, time.monotonic(), 0.0, 0, 3, self.queue + self.lane)
         done = await asyncio.to_thread(
             subprocess.run, [*command, "--key", key], env=self.bench.environment(), capture_output=True, check=False
         )
@@ -187,6 +210,10 @@ class Round:
             await self.leave(agent)
         runs = await self._runs()
         records = tuple([await self._record(run) for run in runs])
+        damage: list[str] = []
+        if self.other_store:
+            self.bench.elsewhere |= {record.run for record in records}
+            damage = [f"{finding.key}: {finding.what}" for finding in self.store.check(lambda _: None)]
         return History(
             asked=tuple(self.asked),
             seen=self.seen(),
@@ -194,6 +221,7 @@ class Round:
             cleared=self.cleared,
             limit=self.limit,
             left=tuple(self._left({record.run for record in records if record.ended is not None})),
+            damage=tuple(damage),
             exits=tuple(self.exits),
         )
 
@@ -209,7 +237,7 @@ class Round:
     async def _record(self, run: FlowRun) -> Record:
         states = await states_of(run.id)
         number = int(str(run.labels.get("launch.attempt", 0)))
-        found = [(n, self.bench.store.outcome(str(run.id), n)) for n in range(1, number + 1)]
+        found = [(n, self.store.outcome(str(run.id), n)) for n in range(1, number + 1)]
         return Record(
             run=str(run.id),
             key=run.idempotency_key or "",
@@ -225,13 +253,17 @@ class Round:
     def _stored_log(self, run: str, attempt: int) -> tuple[str, ...] | None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "log"
-            if not attempt or not self.bench.store.get_log(run, attempt, path):
+            if not attempt or not self.store.get_log(run, attempt, path):
                 return None
             return tuple(path.read_text().splitlines())
 
     def _left(self, over: set[str]) -> list[str]:
         """Folders and processes of runs that are over. A process says by its environment whose it is."""
-        attempts = {path.name: attempt_of(path.name) for path in (self.bench.home / "runs").glob("lj-*")}
+        attempts = {
+            path.name: attempt_of(path.name)
+            for home in (self.bench.home, *self.folder.glob("*"))
+            for path in (home / "runs").glob("lj-*")
+        }
         folders = [name for name, attempt in attempts.items() if attempt and attempt[0] in over]
         marks = {f"LAUNCH_RUN_ID={run}".encode() for run in over}
         left = containers_of(over) if self.bench.containers else []
@@ -257,6 +289,7 @@ async def new_round(bench: Bench, folder: Path, *, limit: int | None = None) -> 
     finally:
         bench.stop_agents()
         bench.agents.clear()
+        await made.stack.aclose()
         if bench.containers:
             remove_all("none", {asked.run for asked in made.asked if asked.run})
         with suppress(LaunchError):

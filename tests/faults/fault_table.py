@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from fault_bucket import bucket_answers_lost, bucket_away, bucket_errors, bucket_truncates
+from fault_disks import calls_fail, disk_full, home_full
 from fault_kinds import (
-    agents_clock,
     api_away,
     api_overloaded,
     asked_to_leave,
@@ -18,7 +19,6 @@ from fault_kinds import (
     crash_while_adopting,
     crash_while_requeueing,
     database_killed,
-    disk_full,
     ends_while_away,
     engine_away,
     everything_killed,
@@ -34,6 +34,16 @@ from fault_kinds import (
     server_killed,
     stubborn,
     submitters_clock,
+)
+from fault_links import (
+    agents_clock,
+    clock_steps,
+    cut_off,
+    frozen_at,
+    lossy,
+    partitioned,
+    row_locked,
+    servers_clock,
 )
 from fault_round import Round
 
@@ -57,6 +67,11 @@ class Fault:
     limit: int | None = None
     short: bool = False
     targets: tuple[str, ...] = ("process", "docker")
+
+    @property
+    def family(self) -> str:
+        """Its number in RELIABILITY 3.3, of several kinds of one."""
+        return self.number[:3]
 
 
 _CRASHES = {
@@ -92,20 +107,40 @@ FAULTS: tuple[Fault, ...] = (
     Fault("F09a", "agent dies while it adopts", crash_while_adopting),
     Fault("F09r", "agent dies while it puts a run back", crash_while_requeueing),
     Fault("F11", "agent frozen, another one comes", frozen),
+    *(
+        Fault(f"F11:{point}", f"agent frozen at {point}, then taken over", partial(frozen_at, point))
+        for point in ("claim.after", "place.before", "place.after", "start.before", "exit.after")
+    ),
     Fault("F13", "answers to the agent are lost", lost_answers, short=True),
     Fault("F14", "answers to submitters are lost", lost_submits, short=True),
     Fault("F18", "Prefect server killed", server_killed),
     Fault("F19", "PostgreSQL killed", database_killed),
     Fault("F20", "API overloaded and slow", api_overloaded),
     Fault("F27", "link flaps", flapping),
+    Fault("F24o", "what the agent's host sends is lost", partial(cut_off, "out")),
+    Fault("F24", "the agent's host is cut off", partial(cut_off, "both")),
+    Fault("F24h", "one of two hosts is cut off", partitioned, targets=("process",)),
+    Fault("F25", "what is sent to the agent's host is lost", partial(cut_off, "in")),
+    Fault("F26", "a fifth of all packets is lost, latency", lossy),
     Fault("F29+", "agent's clock is 10 min ahead", partial(agents_clock, "+600s")),
-    Fault("F29-", "agent's clock is 10 min behind", partial(agents_clock, "-600s")),
+    Fault("F29-", "agent's clock is 10 min behind", partial(agents_clock, "-600s"), short=True),
+    Fault("F29s", "agent's clock steps", clock_steps),
+    Fault("F30+", "server's clock steps 1 h ahead", partial(servers_clock, "+3600s")),
+    Fault("F30-", "server's clock steps 1 h back", partial(servers_clock, "-3600s")),
+    Fault("F61", "a waiting run's row is locked", row_locked, short=True),
     Fault("F34", "programs that ignore SIGTERM", stubborn),
     Fault("F36", "program and supervisor killed", attempt_killed, targets=("process",)),
     Fault("F15", "engine's answers are lost", lost_engine_answers, short=True, targets=("docker",)),
     Fault("F35", "engine away while programs end", partial(engine_away, "refuse"), targets=("docker",)),
     Fault("F37", "engine silent while programs end", partial(engine_away, "silent"), targets=("docker",)),
     Fault("F41", "store's disk full", disk_full, short=True),
+    Fault("F41h", "agent's disk full", home_full),
+    Fault("F42", "fsync and rename fail", calls_fail),
+    Fault("F43e", "store in S3: 503, 500, resets, slow", bucket_errors, short=True),
+    Fault("F43d", "store in S3: answers to writes are lost", bucket_answers_lost),
+    Fault("F43t", "store in S3: answers are truncated", bucket_truncates),
+    Fault("F43a", "store in S3: away while programs end", partial(bucket_away, "refuse")),
+    Fault("F43s", "store in S3: silent while programs end", partial(bucket_away, "silent")),
     Fault("F56", "everything killed", everything_killed),
     Fault("F59", "poison run", poison),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar, cast
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -37,7 +37,7 @@ LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY), AfterValidator(_
 
 
 class ClusterVolume(Frozen):
-    """Something of the namespace that is mounted into the program's containers. Exactly one of claim, secret, config."""
+    """Something of the namespace, mounted for the program. Exactly one of claim, secret and config."""
 
     path: Annotated[str, StringConstraints(pattern=r"^/[^:\x00\n]+$", max_length=4096)]
     claim: Dns | None = Field(default=None, description="A PersistentVolumeClaim.")
@@ -71,6 +71,7 @@ class KubernetesConfiguration(ContainerConfiguration):
         *("cluster_config", "credentials", "context", "namespace", "service_account", "image_pull_secrets"),
         *("node_selector", "tolerations", "gpu_resource", "gpu_label", "volumes", "secret_env", "priority_class"),
         *("kueue_queue", "labels", "annotations", "ttl_seconds", "active_deadline", "run_as_user"),
+        *("outputs_image", "outputs_wait"),
     }
 
     gpu_type: LabelValue | None = Field(
@@ -94,7 +95,7 @@ class KubernetesConfiguration(ContainerConfiguration):
     context: str | None = Field(
         default=None,
         max_length=255,
-        description="Context of the agent's kubeconfig; null: the cluster that the agent runs in, else the current one.",
+        description="Context of the agent's kubeconfig; null: the cluster it runs in, else the current one.",
     )
     namespace: Label = Field(default="default", description="Where everything of a run is made.")
     service_account: Dns | None = Field(
@@ -129,6 +130,18 @@ class KubernetesConfiguration(ContainerConfiguration):
     active_deadline: int | None = Field(
         default=None, ge=1, le=31_536_000, description="Kubernetes' own limit in seconds, from the object's start."
     )
+    outputs_image: str | None = Field(
+        default=None,
+        max_length=512,
+        description="Image of the container that keeps outputs until they are fetched, with /bin/sh and tar; null: the "
+        "program's own.",
+    )
+    outputs_wait: int = Field(
+        default=600,
+        ge=1,
+        le=86_400,
+        description="Most seconds for which it waits for an agent after the program's end; the pod keeps its GPUs.",
+    )
     run_as_user: int | None = Field(
         default=1000,
         ge=1,
@@ -138,8 +151,8 @@ class KubernetesConfiguration(ContainerConfiguration):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_for_none(cls, values: Any) -> Any:  # pydantic's own type: whatever was given
-        """What a template leaves null has its default, as with every other field."""
-        return (
-            {name: value for name, value in values.items() if value is not None} if isinstance(values, dict) else values
-        )  # pyright: ignore[reportUnknownVariableType]
+    def _default_for_none(cls, values: object) -> object:
+        """What a template leaves null has its default."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in cast("JsonObject", values).items() if value is not None}

@@ -1,0 +1,1 @@
+"""What an agent costs, and what becomes of its runs when it dies: beside a stock prefect-docker worker."""

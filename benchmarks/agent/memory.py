@@ -1,0 +1,125 @@
+"""How much memory an agent takes: idle, with many runs at work, and after many runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import psutil
+
+from benchmarks.agent.fit import fit
+from benchmarks.agent.sides import Side
+from benchmarks.serving import serving
+from benchmarks.stage import Stage
+from benchmarks.watching import FINAL, Watcher
+from launch_jobs.job import Frozen
+
+if TYPE_CHECKING:
+    import subprocess
+
+_IN_FLIGHT = 8
+_SETTLED_S = 3.0
+_WARM = 0.3
+"""What part of the runs only warms caches up: the line is drawn through the rest."""
+
+
+class Memory(Frozen):
+    """Resident memory of an agent, in MB."""
+
+    idle: float
+    at_work: float
+    runs: int
+    threads: int
+
+
+class Growth(Frozen):
+    """How an agent's memory grows with the runs that it has served.
+
+    Attributes:
+        runs: served in all.
+        per_1000: MB for each 1,000 runs, by the line through all but the first third.
+        error: the slope's standard error.
+        first: MB before the first run.
+        last: MB at the end.
+        points: runs and MB, as measured.
+    """
+
+    runs: int
+    per_1000: float
+    error: float
+    first: float
+    last: float
+    points: tuple[tuple[int, float], ...]
+
+
+def megabytes(process: subprocess.Popen[bytes]) -> float:
+    """Resident memory of an agent now."""
+    return round(psutil.Process(process.pid).memory_info().rss / 2**20, 1)
+
+
+async def memory(side: Side, stage: Stage, seen: Watcher, count: int, *, told: bool = True) -> Memory:
+    """An agent's memory with no run, after it has served one, and with so many at work.
+
+    Args:
+        side: whose.
+        stage: where.
+        seen: of its database.
+        count: how many.
+        told: whether the server is told that runs are at work; a program without a flow tells it nothing.
+    """
+    with serving(side.agent, stage.settings.home / f"{side.queue}.log", stage.environment) as agent:
+        if told:
+            await seen.completed([await side.submit("quick", 0)])
+        await asyncio.sleep(_SETTLED_S)
+        idle = megabytes(agent)
+        if told:
+            await side.held(seen, count)
+        else:
+            await asyncio.gather(*(side.submit("hold", 0) for _ in range(count)))
+            await side.containers_run(count)
+        await asyncio.sleep(_SETTLED_S)
+        at_work, threads = megabytes(agent), psutil.Process(agent.pid).num_threads()
+    await asyncio.to_thread(side.clear)
+    return Memory(idle=idle, at_work=at_work, runs=count, threads=threads)
+
+
+async def growth(side: Side, stage: Stage, seen: Watcher, count: int) -> Growth:
+    """An agent's memory while it serves so many runs, a few at a time; measured when none is at work."""
+    with serving(side.agent, stage.settings.home / f"{side.queue}.log", stage.environment) as agent:
+        points: list[tuple[int, float]] = []
+        for done in range(0, count, _IN_FLIGHT):
+            points.append((done, megabytes(agent)))
+            runs: list[UUID] = await asyncio.gather(*(side.submit("quick", 0) for _ in range(_IN_FLIGHT)))
+            await seen.completed(runs)
+        points.append((count, megabytes(agent)))
+    return grown(points)
+
+
+def grown(points: list[tuple[int, float]]) -> Growth:
+    """What the points say. Pure."""
+    runs = points[-1][0]
+    line = fit([(done / 1000, size) for done, size in points if done >= runs * _WARM])
+    return Growth(
+        runs=runs,
+        per_1000=round(line.slope, 2) if line else 0.0,
+        error=round(line.error, 2) if line else 0.0,
+        first=points[0][1],
+        last=points[-1][1],
+        points=tuple(points),
+    )
+
+
+async def sampled(
+    agent: subprocess.Popen[bytes], seen: Watcher, runs: Callable[[], list[UUID]], *, every_s: float = 1.0
+) -> list[tuple[int, float]]:
+    """An agent's memory beside how many of the runs are over, until it is cancelled."""
+    points: list[tuple[int, float]] = []
+    try:
+        while True:
+            states = await seen.states(runs())
+            points.append((sum(state in FINAL for state in states.values()), megabytes(agent)))
+            await asyncio.sleep(every_s)
+    except asyncio.CancelledError:
+        return points
