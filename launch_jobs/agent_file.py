@@ -71,6 +71,9 @@ class AgentFile(Frozen):
         pattern=r"^[a-z0-9-]+$",
         description="The only Registry block that queues may send images to; also for queues that name none.",
     )
+    kinds: Path | None = Field(
+        default=None, description="A folder with descriptions of kinds of Kubernetes objects (*.yaml)."
+    )
     secrets: dict[SecretName, SecretBinding] = Field(default_factory=dict)
 
     @property

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
@@ -78,6 +78,17 @@ class _Answer(Protocol):
     async def read(self) -> bytes: ...
     def close(self) -> None: ...
     def release(self) -> object: ...
+
+
+class _Message(Protocol):
+    data: bytes | str
+
+
+class _Socket(Protocol):
+    """aiohttp's web socket."""
+
+    def __aiter__(self) -> AsyncIterator[_Message]: ...
+    async def send_bytes(self, data: bytes) -> None: ...
 
 
 class _Caller(Protocol):
@@ -200,7 +211,7 @@ class Cluster:
                     elif channel == _STDERR:
                         errors += data[:4096]
                     elif channel == _ERROR:
-                        _check_end(data, errors, command)
+                        _check_end(data, bytes(errors), command)
                         return
             finally:
                 if sending is not None:
@@ -249,7 +260,7 @@ class Cluster:
             answer.close() if answer.status < 400 and seconds_left is None else answer.release()
 
     @asynccontextmanager
-    async def _socket(self, path: str, query: Query) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
+    async def _socket(self, path: str, query: Query) -> AsyncGenerator[_Socket]:
         await self._connected()
         assert self._sockets is not None  # noqa: S101 # made with the client
         opening = await self._sockets.call_api(
@@ -263,7 +274,7 @@ class Cluster:
             _request_timeout=None,
         )
         try:
-            async with cast("aiohttp.client._WSRequestContextManager", opening) as socket:  # pyright: ignore[reportPrivateUsage] # the only name of its type
+            async with cast("AbstractAsyncContextManager[_Socket]", opening) as socket:
                 yield socket
         except aiohttp.WSServerHandshakeError as error:
             told: JsonObject = {"message": f"{error.message} (status {error.status})"}
@@ -386,15 +397,15 @@ def forbidden(message: str) -> LaunchError:
     return Forbidden(f"Kubernetes refuses this agent's account: {message}", do=f"Give it this rule in {where}: {rule}")
 
 
-async def _send(socket: aiohttp.ClientWebSocketResponse, stdin: AsyncIterator[bytes]) -> None:
+async def _send(socket: _Socket, stdin: AsyncIterator[bytes]) -> None:
     async for data in stdin:
         for start in range(0, len(data), _CHUNK):
             await socket.send_bytes(bytes([_STDIN]) + data[start : start + _CHUNK])
 
 
-async def _frames(socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[tuple[int, bytes]]:
+async def _frames(socket: _Socket) -> AsyncGenerator[tuple[int, bytes]]:
     async for message in socket:
-        data = cast("bytes | str", message.data)
+        data = message.data
         frame = data.encode() if isinstance(data, str) else data
         if len(frame) > 1:
             yield frame[0], frame[1:]
@@ -404,5 +415,5 @@ def _check_end(status: bytes, errors: bytes, command: Sequence[str]) -> None:
     told = cast("JsonObject", json.loads(status))
     if told.get("status") == "Success":
         return
-    words = bytes(errors).decode(errors="replace").strip() or str(told.get("message"))
+    words = errors.decode(errors="replace").strip() or str(told.get("message"))
     raise CommandFailed(f"{command[0]} in the container failed: {words[-500:]}")

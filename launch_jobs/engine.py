@@ -78,7 +78,12 @@ class Engine(Protocol):
     def info(self) -> JsonObject: ...  # noqa: D102
     def version(self) -> JsonObject: ...  # noqa: D102
     def events(  # noqa: D102
-        self, since: float | None = None, *, filters: Mapping[str, object] | None = None, decode: Literal[True]
+        self,
+        since: float | None = None,
+        until: float | None = None,
+        *,
+        filters: Mapping[str, object] | None = None,
+        decode: Literal[True],
     ) -> Iterator[JsonObject]: ...
 
     def inspect_image(self, image: str) -> JsonObject: ...  # noqa: D102
@@ -114,6 +119,7 @@ class Engine(Protocol):
     def start(self, container: str) -> None: ...  # noqa: D102
     def stop(self, container: str, timeout: int | None = None) -> None: ...  # noqa: D102
     def kill(self, container: str, signal: str | None = None) -> None: ...  # noqa: D102
+    def stats(self, container: str, *, stream: Literal[False]) -> JsonObject: ...  # noqa: D102
     def wait(self, container: str, timeout: float | None = None, condition: str | None = None) -> JsonObject: ...  # noqa: D102
     def remove_container(self, container: str, v: bool = False, *, force: bool = False) -> None: ...  # noqa: D102
     def logs(  # noqa: D102

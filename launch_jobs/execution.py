@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ from launch_jobs.run import Outcome, Outputs, Place, Reason, Retry, RetryPolicy,
 from launch_jobs.settings import LaunchSettings
 from launch_jobs.spool import Spool, remove_spool
 from launch_jobs.store.jobs import JobStore
-from launch_jobs.targets import AttemptStatus, RunSpec, Scheduling, Target
+from launch_jobs.targets import AttemptStatus, EventTeller, RunSpec, Scheduling, Target
 from launch_jobs.targets.devices import with_devices
 
 P = ParamSpec("P")
@@ -93,11 +94,21 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
         crashpoints.reach("outputs.after")
         outcome = outcome.model_copy(update={"image": prepared.image, "parameters": resolved.overrides.parameters})
         outcome = diagnosed(outcome, await asyncio.to_thread(last_lines, spool.path))
+        outcome = await _with_events(context.target, place, outcome)
         outcome = await _written(context, outcome, spool)
         await clean(context, place, spec)
         await live.last_words()
     spool.remove()
     crashpoints.reach("remove.after")
+    return outcome
+
+
+async def _with_events(target: Target, place: Place, outcome: Outcome) -> Outcome:
+    """The outcome of a failure with what the infrastructure remembers; that it remembers nothing is no error."""
+    if outcome.failure is None or not isinstance(target, EventTeller):
+        return outcome
+    with suppress(LaunchError):
+        return outcome.model_copy(update={"events": await target.events(place)})
     return outcome
 
 

@@ -17,6 +17,8 @@ def render_post_mortem(version: JobVersion, outcome: Outcome, last_lines: Sequen
     if outcome.stopped:
         moments = outcome.stopped.model_dump(exclude_none=True)
         parts += ["## Stopped", "\n".join(f"- {_STEPS[step]}: {code(moment)}" for step, moment in moments.items())]
+    if outcome.events:
+        parts += ["## Events", code_block("\n".join(outcome.events), "text")]
     return "\n\n".join([*parts, *_tail(last_lines), f"Whole log:\n\n{code_block(f'launch logs {outcome.run}')}"]) + "\n"
 
 
@@ -47,12 +49,16 @@ def _facts(version: JobVersion, outcome: Outcome) -> list[tuple[str, str]]:
         ("what to do", code(outcome.hint) if outcome.hint else ""),
         ("exit code", "" if outcome.exit_code is None else str(outcome.exit_code)),
         ("signal", "" if outcome.signal is None else str(outcome.signal)),
-        ("peak memory of its largest process", "" if peak is None else f"{peak / 1e6:.0f} MB"),
+        (f"peak memory of its {_measured(outcome)}", "" if peak is None else f"{peak / 1e6:.0f} MB"),
         ("started", code(outcome.started) if outcome.started else ""),
         ("ended", code(outcome.ended)),
         ("place", code(outcome.place)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _measured(outcome: Outcome) -> str:
+    return "container" if outcome.place.startswith("docker:") else "largest process"
 
 
 def _tail(lines: Sequence[str]) -> list[str]:

@@ -267,10 +267,11 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
         return render_docker(attempt, configuration)
     if context.kind == "kubernetes":
         from launch_jobs.targets.kubernetes.configuration import KubernetesConfiguration
+        from launch_jobs.targets.kubernetes.kinds import load_kinds
         from launch_jobs.targets.render import render_kubernetes
 
         if isinstance(configuration, KubernetesConfiguration):
-            return render_kubernetes(attempt, configuration)
+            return render_kubernetes(attempt, configuration, load_kinds())
     return render_process(attempt, configuration, place.name)
 
 

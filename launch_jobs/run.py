@@ -195,7 +195,14 @@ class Outcome(Frozen):
     outputs: Outputs = Outputs()
     failure: Failure | None = Field(default=None, description="What kind of failure; None: it is none.")
     hint: str = Field(default="", description="What to do about a failure, one line; a guess.")
-    peak_memory_bytes: int | None = Field(default=None, description="Of its largest process; None: nobody measured.")
+    peak_memory_bytes: int | None = Field(
+        default=None,
+        description="Process: resident, of its largest process. Docker: of its container, cached files included, as "
+        "read each second, so what the last second added can be missing. None: nobody measured.",
+    )
+    events: tuple[str, ...] = Field(
+        default=(), description="Of an end that is a failure: what the infrastructure remembers, one line an event."
+    )
     stopped: Stopped | None = Field(default=None, description="How we ended it; None: it ended by itself.")
 
     @property

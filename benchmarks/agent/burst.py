@@ -11,7 +11,8 @@ from asyncio.subprocess import PIPE, Process
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from benchmarks.agent.memory import Growth, grown, sampled
+from benchmarks.agent.growth import Growth, grown
+from benchmarks.agent.memory import sampled
 from benchmarks.serving import serving
 from benchmarks.stage import Stage
 from benchmarks.watching import FINAL, Watcher

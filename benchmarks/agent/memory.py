@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psutil
 
-from benchmarks.agent.fit import fit
+from benchmarks.agent.growth import Growth, grown
 from benchmarks.agent.sides import Side
 from benchmarks.serving import serving
 from benchmarks.stage import Stage
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _IN_FLIGHT = 8
 _SETTLED_S = 3.0
-_WARM = 0.3
-"""What part of the runs only warms caches up: the line is drawn through the rest."""
 
 
 class Memory(Frozen):
@@ -32,26 +30,6 @@ class Memory(Frozen):
     at_work: float
     runs: int
     threads: int
-
-
-class Growth(Frozen):
-    """How an agent's memory grows with the runs that it has served.
-
-    Attributes:
-        runs: served in all.
-        per_1000: MB for each 1,000 runs, by the line through all but the first third.
-        error: the slope's standard error.
-        first: MB before the first run.
-        last: MB at the end.
-        points: runs and MB, as measured.
-    """
-
-    runs: int
-    per_1000: float
-    error: float
-    first: float
-    last: float
-    points: tuple[tuple[int, float], ...]
 
 
 def megabytes(process: subprocess.Popen[bytes]) -> float:
@@ -95,20 +73,6 @@ async def growth(side: Side, stage: Stage, seen: Watcher, count: int) -> Growth:
             await seen.completed(runs)
         points.append((count, megabytes(agent)))
     return grown(points)
-
-
-def grown(points: list[tuple[int, float]]) -> Growth:
-    """What the points say. Pure."""
-    runs = points[-1][0]
-    line = fit([(done / 1000, size) for done, size in points if done >= runs * _WARM])
-    return Growth(
-        runs=runs,
-        per_1000=round(line.slope, 2) if line else 0.0,
-        error=round(line.error, 2) if line else 0.0,
-        first=points[0][1],
-        last=points[-1][1],
-        points=tuple(points),
-    )
 
 
 async def sampled(

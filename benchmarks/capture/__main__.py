@@ -1,6 +1,7 @@
-"""`python -m benchmarks.capture [--json] [--rounds N] [--times N] [--files N] [--dirty N]`: measure and print.
+"""`python -m benchmarks.capture [--json] [--rounds N] [--pairs N] [--times N] [--files N] [--dirty N]`.
 
-A whole measurement, with the default numbers, is kept in benchmarks/RESULTS.md.
+Measure and print. A whole measurement, with the default numbers, takes five minutes and is kept in
+benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -9,42 +10,53 @@ import argparse
 import json
 import signal
 import sys
-from typing import Any
+from pathlib import Path
 
+from benchmarks.capture.events import event_costs, events_of_training
 from benchmarks.capture.programs import stage
-from benchmarks.capture.report import document, table, write_table
+from benchmarks.capture.report import Measured, document, table
 from benchmarks.capture.repository import make_repository, measure_repository
-from benchmarks.capture.tracking import measure_tracking
+from benchmarks.capture.tracking import measure_pairs
+from benchmarks.report import write_section
 
-_DEFAULTS = {"rounds": 120, "times": 5, "files": 10_000, "dirty": 200}
+_DEFAULTS = {"rounds": 150, "short_rounds": 6, "pairs": 12, "times": 3, "files": 10_000, "dirty": 200}
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capture", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document, and nothing else on stdout")
-    parser.add_argument("--rounds", type=int, help="rounds of the training script; 4 take a second")
-    parser.add_argument("--times", type=int, help="repetitions (default %(default)s); the training script has 3")
+    parser.add_argument("--rounds", type=int, help="rounds of the long training script; 5 take a second")
+    parser.add_argument("--short-rounds", type=int, help="rounds of the short one (default %(default)s)")
+    parser.add_argument("--pairs", type=int, help="pairs of each short program (default %(default)s; `pass`: 3 times)")
+    parser.add_argument("--times", type=int, help="whole captures of the repository (default %(default)s)")
     parser.add_argument("--files", type=int, help="files of the repository (default %(default)s)")
     parser.add_argument("--dirty", type=int, help="changed files of the repository (default %(default)s)")
     parser.set_defaults(**_DEFAULTS)
     return parser.parse_args()
 
 
-def _measure(options: argparse.Namespace) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _measure(options: argparse.Namespace) -> Measured:
     with stage() as (folder, python):
-        for name, arguments, times in (
-            ("nothing", [], 4 * options.times),
-            ("imports", [], options.times),
-            ("train", ["--rounds", str(options.rounds)], min(3, options.times)),
-        ):
-            print(f"Measuring the program {name!r}", file=sys.stderr)
-            program = folder / "project" / f"{name}.py"
-            found[name] = measure_tracking(python, program, arguments, times)
-        print("Measuring the repository", file=sys.stderr)
-        make_repository(folder / "repository", options.files, options.dirty)
-        found["repository"] = measure_repository(folder / "repository", python, options.times)
-    return found
+        project = folder / "project"
+        programs = {
+            name: measure_pairs(python, _say(project / f"{program}.py", name), arguments, pairs)
+            for name, program, arguments, pairs in (
+                ("nothing", "nothing", [], 3 * options.pairs),
+                ("imports", "imports", [], options.pairs),
+                ("train", "train", ["--rounds", str(options.short_rounds)], options.pairs),
+                ("long", "train", ["--rounds", str(options.rounds)], 1),
+            )
+        }
+        costs = event_costs(python, _say(project, "events"), max(options.pairs // 2, 1))
+        events = events_of_training(python, project, options.rounds)
+        make_repository(_say(folder / "repository", "repository"), options.files, options.dirty)
+        repository = measure_repository(folder / "repository", python, options.times, options.pairs)
+    return Measured(programs, costs, events, repository)
+
+
+def _say(path: Path, what: str) -> Path:
+    print(f"Measuring {what}", file=sys.stderr)
+    return path
 
 
 def main() -> None:
@@ -54,7 +66,7 @@ def main() -> None:
     report = document(_measure(options), options)
     print(json.dumps(report, indent=2) if options.json else table(report))
     if all(getattr(options, name) == value for name, value in _DEFAULTS.items()):
-        write_table(report)
+        write_section("capture", table(report))
 
 
 if __name__ == "__main__":

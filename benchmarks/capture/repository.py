@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-_STAMP = "import json, os, sys, time\njson.dump(time.time(), open(os.environ['STAMP'], 'w'))\n"
+from benchmarks.capture.interval import Interval
+
+# Tells when it began, and what processor time its parent and the children of that have used (those in clock ticks).
+_STAMP = """
+import json, os, signal, time
+now, parent = time.time(), os.getppid()
+used = time.clock_gettime((~parent << 3) | 2)
+ticks = open(f"/proc/{parent}/stat").read().rpartition(")")[2].split()[13:15]
+processor = used + sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+with open(os.environ["STAMP"], "w") as file:
+    json.dump({"time": now, "processor": processor}, file)
+os.kill(parent, signal.SIGKILL)
+"""
 _LAUNCH = str(Path(sys.executable).parent / "launch")
 _GIT = (
     "git",
@@ -52,30 +65,34 @@ def make_repository(folder: Path, files: int, dirty: int) -> None:
             path.write_text(path.read_text() + "changed = True\n")
 
 
-def measure_repository(folder: Path, python: Path, times: int) -> dict[str, Any]:
-    """Medians: until the program starts and in all, of `launch run`; and git's own work on the same tree, in turns."""
-    ours: list[dict[str, float]] = []
+def measure_repository(folder: Path, python: Path, times: int, starts: int) -> dict[str, Any]:
+    """`launch run` until the program starts (`starts` times) and in all, beside git's own work on the same tree."""
+    startup = [_elapsed([str(python), "-c", "pass"], folder) for _ in range(starts)]
+    cli = [_elapsed([_LAUNCH, "--version"], folder) for _ in range(starts)]
+    ours: list[float] = []
     base: list[dict[str, float]] = []
-    startup = [_elapsed([str(python), "-c", "pass"], folder) for _ in range(times)]
-    command = [_LAUNCH, "--version"]
-    cli = [_elapsed(command, folder) for _ in range(times)]
+    before: list[dict[str, float]] = []
     with TemporaryDirectory(prefix="launch-bench-home-") as home:
         _launch(folder, python, Path(home))  # the first one in a home also makes it
         for _ in range(times):
             (folder / "fresh.txt").write_text(str(time.time_ns()))  # a new version each time: nothing is there yet
             base.append(_git_work(folder))
             ours.append(_launch(folder, python, Path(home)))
+        for _ in range(starts):
+            (folder / "fresh.txt").write_text(str(time.time_ns()))
+            before.append(_before_program(folder, python, Path(home)))
+    own = statistics.median(startup)
     return {
         "times": times,
-        "git": _medians(base),
-        "launch_run": _medians(ours),
-        "python_start_s": round(statistics.median(startup), 3),
+        "starts": starts,
+        "git": {name: round(statistics.median(one[name] for one in base), 3) for name in base[0]},
+        "total_s": round(statistics.median(ours), 3),
+        "ratio": Interval.of([one / git["total_s"] for one, git in zip(ours, base, strict=True)]),
+        "before_s": Interval.of([one["elapsed_s"] - own for one in before]),
+        "before_processor_s": Interval.of([one["processor_s"] for one in before]),
+        "python_start_s": round(own, 3),
         "command_line_start_s": round(statistics.median(cli), 3),
     }
-
-
-def _medians(found: list[dict[str, float]]) -> dict[str, float]:
-    return {name: round(statistics.median(one[name] for one in found), 3) for name in found[0]}
 
 
 def _elapsed(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> float:
@@ -84,13 +101,27 @@ def _elapsed(command: list[str], folder: Path, environment: dict[str, str] | Non
     return time.monotonic() - clock
 
 
-def _launch(folder: Path, python: Path, home: Path) -> dict[str, float]:
-    stamp = home / "stamp.json"
-    environment = {**os.environ, "LAUNCH_JOBS_HOME": str(home / "home"), "STAMP": str(stamp)}
+def _launch(folder: Path, python: Path, home: Path) -> float:
+    return _elapsed([_LAUNCH, "run", "--", str(python), "-c", "pass"], folder, _environment(home))
+
+
+def _before_program(folder: Path, python: Path, home: Path) -> dict[str, float]:
+    """Until the program's first line; that ends `launch run`, whose capture would take seconds more."""
+    stamp, scratch = home / "stamp.json", home / "scratch"
+    scratch.mkdir()
     began = time.time()
     command = [_LAUNCH, "run", "--", str(python), "stamp.py"]
-    total = _elapsed(command, folder, environment)
-    return {"before_program_s": json.loads(stamp.read_text()) - began, "total_s": total}
+    given = {**_environment(home), "STAMP": str(stamp), "TMPDIR": str(scratch)}
+    subprocess.run(command, cwd=folder, env=given, check=False, capture_output=True)
+    said = json.loads(stamp.read_text())
+    stamp.unlink()
+    shutil.rmtree(scratch)  # what the killed one left
+    return {"elapsed_s": said["time"] - began, "processor_s": said["processor"]}
+
+
+def _environment(home: Path) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("LAUNCH_", "PYTHON"))}
+    return {**ours, "LAUNCH_JOBS_HOME": str(home / "home")}
 
 
 def _git_work(folder: Path) -> dict[str, float]:

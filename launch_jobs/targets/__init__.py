@@ -85,7 +85,7 @@ class AttemptStatus:
         started: ISO 8601 UTC, None before the start.
         ended: ISO 8601 UTC, None before the end.
         error: what the engine says of a start that failed.
-        peak_memory_bytes: resident, of its largest process, when exited; None: nobody measured.
+        peak_memory_bytes: when exited; see `Outcome`. None: nobody measured.
         reason: when exited: why, where the infrastructure knows it better than the exit code.
         created: ISO 8601 UTC, where it may take long until a start.
     """
@@ -112,6 +112,15 @@ class LogChunk:
 
     data: bytes
     offset: str
+
+
+@runtime_checkable
+class EventTeller(Protocol):
+    """A target whose infrastructure remembers what happened to an attempt."""
+
+    async def events(self, place: Place) -> tuple[str, ...]:
+        """What it still remembers of an attempt that ended: one line an event, oldest first."""
+        ...
 
 
 class Target(Protocol):

@@ -16,6 +16,8 @@ from launch_jobs.engine import Engine, EngineConflict, EngineRefused, PathStat, 
 from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.targets import AttemptStatus, RunSpec
+from launch_jobs.targets.container_events import event_lines
+from launch_jobs.targets.container_memory import peak_in
 from launch_jobs.targets.devices import Held, held_by
 from launch_jobs.targets.grants import HostGrants, check_body, with_real_sources
 from launch_jobs.targets.outputs import OutputFolder, keep_archive
@@ -46,6 +48,7 @@ class ContainerState(BaseModel):
     exit_code: int = Field(alias="ExitCode")
     out_of_memory: bool = Field(default=False, alias="OOMKilled")
     error: str = Field(default="", alias="Error")
+    pid: int = Field(default=0, alias="Pid")
     started: str = Field(alias="StartedAt")
     finished: str = Field(alias="FinishedAt")
 
@@ -56,9 +59,15 @@ class _Config(BaseModel):
     user: str = Field(default="", alias="User")
 
 
+class _Host(BaseModel):
+    memory: int = Field(default=0, alias="Memory")
+
+
 class Container(BaseModel):
     """What the engine tells of a container, as far as we ask."""
 
+    id: str = Field(alias="Id")
+    host: _Host = Field(default_factory=_Host, alias="HostConfig")
     state: ContainerState = Field(alias="State")
     config: _Config = Field(alias="Config")
 
@@ -192,6 +201,17 @@ class Containers:
             found = self._engine.containers(all=True, filters=filters)
         labels = [cast("dict[str, str]", one["Labels"]) for one in found]
         return {one[LABEL_PREFIX + "run"]: held_by(one) for one in labels}
+
+    def peak_memory(self, name: str) -> int | None:
+        """The most memory of a running container, as the engine knows it; None: it does not."""
+        with errors():
+            return peak_in(self._engine.stats(name, stream=False))
+
+    def events(self, name: str, since: float, until: float) -> tuple[str, ...]:
+        """What the engine remembers of a container, between two moments in seconds since 1970."""
+        filters = {"container": [name], "type": ["container"]}
+        with errors():
+            return event_lines(self._engine.events(since, until, filters=filters, decode=True))
 
     def kill(self, name: str, signal: str) -> None:
         """Send a signal; nobody there is no error."""

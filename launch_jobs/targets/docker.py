@@ -6,17 +6,19 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from launch_jobs import crashpoints
 from launch_jobs.engine import Engine, connect, engine_id
-from launch_jobs.errors import NotFound, Refused, Unavailable
+from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
 from launch_jobs.run import Place, Stopped
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
 from launch_jobs.targets.container_log import LogReader
+from launch_jobs.targets.container_memory import peak_file, watch_peak
 from launch_jobs.targets.containers import Container, Containers, status_of
 from launch_jobs.targets.devices import Held
 from launch_jobs.targets.grants import HostGrants
@@ -47,6 +49,7 @@ class DockerTarget:
         # Threads of our own: an engine that hangs must not use up those of the event loop.
         self._calls = ThreadPoolExecutor(_CALLS, "docker-call")
         self._followers = ThreadPoolExecutor(_FOLLOWERS, "docker-log")
+        self._peaks: dict[str, int] = {}
 
     def close(self) -> None:
         """Let threads and connection go."""
@@ -79,12 +82,54 @@ class DockerTarget:
 
     async def status(self, place: Place) -> AttemptStatus | None:
         """What is there now; None if nothing is."""
+        container = await self._inspect(place)
+        if container is None:
+            return None
+        status = status_of(container.state)
+        return replace(status, peak_memory_bytes=self._peak(place.name, container)) if _is_over(status) else status
+
+    async def _inspect(self, place: Place) -> Container | None:
         name = await self._name_of(place)
-        container = await self._call(lambda: self._containers().inspect(name))
-        return status_of(container.state) if container else None
+        return await self._call(lambda: self._containers().inspect(name))
+
+    def _peak(self, name: str, container: Container) -> int | None:
+        """The most memory of a container that ended; one that the kernel ended for its limit had all of it."""
+        seen = self._peaks.get(name, 0)
+        return max(seen, container.host.memory if container.state.out_of_memory else 0) or None
+
+    async def events(self, place: Place) -> tuple[str, ...]:
+        """What the engine still remembers of an attempt that ended: one line an event."""
+        container = await self._inspect(place)
+        status = status_of(container.state) if container else None
+        if status is None or status.started is None or status.ended is None:
+            return ()
+        since, until = (datetime.fromisoformat(moment).timestamp() for moment in (status.started, status.ended))
+        return await self._call(lambda: self._containers().events(place.name, int(since) - 1, int(until) + 1))
 
     async def logs(self, place: Place, since: str | None) -> AsyncIterator[LogChunk]:
-        """Output from `since` until the container ends; a stream that breaks is taken up where it broke."""
+        """Output from `since` until the container ends; its memory is watched meanwhile."""
+        watching = asyncio.ensure_future(self._watch_memory(place))
+        try:
+            async with aclosing(self._logs(place, since)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            watching.cancel()
+
+    async def _watch_memory(self, place: Place) -> None:
+        def keep(peak: int) -> None:
+            self._peaks[place.name] = max(peak, self._peaks.get(place.name, 0))
+
+        async def ask() -> int | None:
+            return await self._call(lambda: self._containers().peak_memory(place.name))
+
+        with suppress(LaunchError):
+            container = await self._inspect(place)
+            if container is not None and container.state.pid:
+                await watch_peak(peak_file(container.id, container.state.pid), ask, keep)
+
+    async def _logs(self, place: Place, since: str | None) -> AsyncGenerator[LogChunk]:
+        """The output alone; a stream that breaks is taken up where it broke."""
         failures, is_over = 0, False
         while not is_over:
             try:
@@ -141,6 +186,7 @@ class DockerTarget:
 
     async def remove(self, place: Place) -> None:
         """Remove the container with its anonymous volumes. Nothing there is no error."""
+        self._peaks.pop(place.name, None)
         if await self.status(place) is None:
             return
         await self._call(lambda: self._containers().remove(place.name))
@@ -204,6 +250,10 @@ class DockerTarget:
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._calls, work)
+
+
+def _is_over(status: AttemptStatus) -> bool:
+    return status.state == "exited"
 
 
 def _now() -> str:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 from launch_jobs.errors import Refused
 from launch_jobs.job import Frozen, JsonObject
 from launch_jobs.targets.env import is_hostile
+from launch_jobs.targets.kubernetes.grants import ClusterGrants
 
 
 def _absolute(path: str) -> str:
@@ -43,6 +44,7 @@ class HostGrants(Frozen):
     capabilities: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z_]+$")], ...] = Field(
         default=(), description="Linux capabilities, without CAP_."
     )
+    kubernetes: ClusterGrants = Field(default=ClusterGrants(), description="The same for pods of Kubernetes queues.")
 
 
 Rule = Callable[[JsonValue, HostGrants], str]

@@ -280,7 +280,7 @@ def call_kernel(option: int, value: int) -> None:
 
 
 def _write(folder: Path, report: Report) -> None:
-    """Replace `status.json`, again and again while the disk is full or fails: nobody else knows how the program ends."""
+    """Replace `status.json`, again and again while the disk is full or fails: nobody else knows the program's end."""
     while True:
         try:
             return _replace(folder, report)

@@ -47,9 +47,6 @@ _logger = get_logger("launch_jobs.agent")
 COUNTED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 """States in which a run holds its place under a limit: its container or process may live."""
 
-FRESH_S = 0.25
-"""For how long a poll's answer is acted on: no run can be claimed elsewhere, run and end in less."""
-
 _PATIENCE_S = 10.0
 _LOOK_S, _LONGEST_LOOK_S = 0.05, 0.5
 _LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 0.8
@@ -122,15 +119,15 @@ class Admission:
         """Whether to claim at all; after a run was given back, not for a random moment."""
         return time.monotonic() >= self._closed_until
 
-    async def claims(self, client: PrefectClient, run: FlowRun, message: str, asked: float) -> bool:
-        """Claim a run that was waiting when we asked (on the monotonic clock); whether nobody else did.
+    async def claims(self, client: PrefectClient, run: FlowRun, message: str) -> bool:
+        """Claim a run that a poll told of; whether nobody else did.
 
-        The server also lets a run be claimed that another agent has run to its end since. It stays over.
+        The server also lets a run be claimed that another agent has run to its end since the poll. It stays over.
         """
         result = await client.set_flow_run_state(run.id, Pending(message=message))
         if result.status is not SetStateStatus.ACCEPT or result.state is None:
             return False
-        if time.monotonic() < asked + FRESH_S:
+        if was_waiting(result.state):
             return True
         before = state_before(await client.read_flow_run_states(run.id), result.state.id)
         if before is None or not before.is_final():
@@ -211,6 +208,11 @@ class Admission:
             work_pool_filter=self._pool,
             work_queue_filter=_of(*(name for name in self.priorities if name != own)),
         )
+
+
+def was_waiting(claim: State[Any]) -> bool:  # Prefect's untyped states
+    """Whether a claimed run was waiting: only then the server has copied its scheduled time into the claim. Pure."""
+    return claim.state_details.scheduled_time is not None
 
 
 def state_before(states: list[State[Any]], after: UUID) -> State[Any] | None:  # Prefect's untyped states

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from launch_jobs.context import Labels
     from launch_jobs.settings import LaunchSettings
     from launch_jobs.targets import Target
+    from launch_jobs.workers.tenure import Tenure
 
 DEATHS_LABEL = "launch.deaths"
 """How many agents died of a run, maybe, before anything of it was started."""
@@ -80,6 +81,7 @@ class Conductor:
         self._reached: tuple[Target, DockerAccess] | None = None
         self._cluster = ClusterChoice()
         self._flows: dict[str, Flow[..., Any]] = {}  # operator-owned flows of any signature
+        self._tenures: dict[UUID, Tenure] = {}
 
     async def _reach(self) -> tuple[Target, DockerAccess]:
         """The queue's target on this machine, and the engine that its blocks choose; looked up once."""
@@ -127,18 +129,25 @@ class Conductor:
                 await self.recover_devices()
         return devices
 
-    async def conduct(self, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool) -> None:
+    async def conduct(
+        self, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool, tenure: Tenure
+    ) -> None:
         """Run a claimed run's flow to its end. Whatever happens, the run's state tells it; nothing is raised."""
         try:
             async with get_client() as client, translated_errors():
                 if adopted:
                     await self._close_task_runs(client, run.id)
+                self._tenures[run.id] = tenure
+                if isinstance(client, FlowClient):
+                    client.tenures[run.id] = tenure
                 await self._run_flow(client, run, template, cancelled, adopted=adopted)
         except LaunchError as error:
             await self._end(run, Crashed(message=str(error)) if isinstance(error, Unavailable) else _failed(error))
         except Exception as error:
             _logger.exception("Run %s could not be conducted", run.name)
             await self._end(run, Crashed(message=f"The agent could not run it: {type(error).__name__}: {error}"))
+        finally:
+            self._tenures.pop(run.id, None)
 
     async def _run_flow(
         self, client: PrefectClient, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool
@@ -148,6 +157,8 @@ class Conductor:
         async def record(labels: Labels) -> None:
             # With a place it has got further than any agent's death counts for.
             begun = {DEATHS_LABEL: 0} if run.labels.get(DEATHS_LABEL) else {}
+            if not await self._tenures[run.id].holds(client, run.id):
+                raise Refused(f"Run {run.name} was taken over by another agent while this one was away")
             await client.update_flow_run_labels(run.id, {**labels, **begun})
 
         target, access = await self._reach()

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import prefect.task_engine as engine
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas import OrchestrationResult
+from prefect.client.schemas.responses import SetStateStatus, StateAcceptDetails
 from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 from typing_extensions import override
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State, TaskRun
     from prefect.events import Event
     from prefect.workers.base import BaseWorker
+
+    from launch_jobs.workers.tenure import Tenure
 
 
 def pool_name(worker: BaseWorker[Any, Any, Any]) -> str:
@@ -45,6 +50,7 @@ class FlowClient(PrefectClient):
 
     Attributes:
         runs: the runs in the engine, as they are now: it reads each once when it has set it running.
+        tenures: our claims of them. Of a run that another agent has taken over nothing is told any more.
     """
 
     def __init__(self) -> None:
@@ -54,11 +60,27 @@ class FlowClient(PrefectClient):
             api_key=PREFECT_API_KEY.value(),
         )
         self.runs: dict[UUID, Callable[[], FlowRun]] = {}
+        self.tenures: WeakValueDictionary[UUID, Tenure] = WeakValueDictionary()
 
     @override
     async def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
         known = self.runs.pop(flow_run_id, None)
         return known() if known else await super().read_flow_run(flow_run_id)
+
+    @override
+    async def set_flow_run_state(
+        self,
+        flow_run_id: UUID | str,
+        state: State[Any],
+        force: bool = False,
+    ) -> OrchestrationResult[Any]:
+        tenure = self.tenures.get(UUID(str(flow_run_id)))
+        is_ours = tenure is None or not tenure.is_lost
+        if tenure and is_ours and state.is_running():
+            is_ours = await tenure.holds(self, UUID(str(flow_run_id)))
+        if is_ours:
+            return await super().set_flow_run_state(flow_run_id, state, force)
+        return OrchestrationResult(state=state, status=SetStateStatus.ACCEPT, details=StateAcceptDetails())
 
     @override
     async def update_flow_run(self, flow_run_id: UUID, **changes: Any) -> httpx.Response | None:  # pyright: ignore[reportIncompatibleMethodOverride] - the engine's own calls name each

@@ -20,7 +20,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.states import Late
+from prefect.states import Scheduled
 
 from launch_jobs.runs import ONLY_TOLD, WAITING
 from launch_jobs.workers.admission import COUNTED, due
@@ -49,8 +49,8 @@ class WaitTeller:
         self._admission = admission
         self._told: dict[UUID, float] = {}
 
-    async def tell(self, run: FlowRun, why: str, asked: float) -> None:
-        """Tell a run, which was waiting when we asked (on the monotonic clock), what it waits for: `for 4 GPUs`."""
+    async def tell(self, run: FlowRun, why: str) -> None:
+        """Tell a run that waited when it was last seen what it waits for: `for 4 GPUs`."""
         message, moment = f"{WAITING}{why}", time.monotonic()
         self._told = {one: when for one, when in self._told.items() if moment < when + _PAUSE_S}
         if run.id in self._told or (run.state and run.state.message == message):
@@ -60,9 +60,10 @@ class WaitTeller:
         if not ownership.take(str(run.id)):
             return
         try:
-            if await self._admission.claims(client, run, f"{self._worker.claim_message}{ONLY_TOLD}", asked):
-                # By Prefect's own name for it: else its service would put one without a message over it in seconds.
-                await client.set_flow_run_state(run.id, Late(scheduled_time=due(run), message=message))
+            if await self._admission.claims(client, run, f"{self._worker.claim_message}{ONLY_TOLD}"):
+                # By a name of our own: over one named Scheduled the server puts Late in seconds, without a message.
+                state = Scheduled(name=WAITING, scheduled_time=due(run), message=message)
+                await client.set_flow_run_state(run.id, state)
         finally:
             ownership.release(str(run.id))
 
@@ -71,10 +72,9 @@ class WaitTeller:
         why = await self._full()
         if not why:
             return
-        asked = time.monotonic()
         for run in await self._first():
             if not self._is_told_elsewhere(run):
-                await self.tell(run, why, asked)
+                await self.tell(run, why)
 
     async def _full(self) -> str:
         worker = self._worker

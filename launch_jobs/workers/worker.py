@@ -39,7 +39,7 @@ from launch_jobs.settings import load_settings
 from launch_jobs.targets.queue_types import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
-from launch_jobs.workers.admission import FRESH_S, Admission, due, limits_of
+from launch_jobs.workers.admission import Admission, due, limits_of
 from launch_jobs.workers.conductor import Conductor
 from launch_jobs.workers.devices import Wanted, owned_devices, wanted_by
 from launch_jobs.workers.flow_thread import FlowThread
@@ -50,10 +50,14 @@ from launch_jobs.workers.server_clock import ServerClock
 from launch_jobs.workers.serving import catch_signals, serve
 from launch_jobs.workers.slots import Slots
 from launch_jobs.workers.telling_waits import WaitTeller
+from launch_jobs.workers.tenure import Tenure, clock_s
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
     from prefect.client.schemas.responses import WorkerFlowRunResponse
+
+_BATCH_SECONDS = 1.0
+"""For how long a poll's answer is acted on: what is more urgent, or on another queue, is not seen meanwhile."""
 
 _BLIND_SECONDS = 5.0
 _DEVICES_SECONDS = 2.0
@@ -164,9 +168,9 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         for response in polled:
             if self.stopping or not self.slots.free or claimed == at_most or not self._admission.is_open:
                 break
-            if claimed and time.monotonic() > asked + FRESH_S:
+            if claimed and time.monotonic() > asked + _BATCH_SECONDS:
                 break  # `_Turns` polls again at once
-            is_kept = await self._claim_with_devices(response.flow_run, asked)
+            is_kept = await self._claim_with_devices(response.flow_run)
             if is_kept is None:
                 break
             claimed += is_kept
@@ -184,19 +188,19 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             return await self._admission.in_line(self.client, polled)
         return polled  # each claim looks for itself
 
-    async def _claim_with_devices(self, run: FlowRun, asked: float) -> bool | None:
+    async def _claim_with_devices(self, run: FlowRun) -> bool | None:
         """Claim a run and the devices that it wants; None: it waits for them, and nobody passes it."""
         devices, wanted = self.slots.devices, await self._wanted(run)
         if not devices.is_counted:
-            return await self._claim(run, asked)
+            return await self._claim(run)
         if not devices.fits(wanted):
             if not run.state or not (run.state.message or "").startswith(WAITING):
-                await self.teller.tell(run, f" for {devices.lack(wanted, self.name)}", asked)
+                await self.teller.tell(run, f" for {devices.lack(wanted, self.name)}")
             return False  # another agent may have more
         if not devices.claim(self.pool, str(run.id), wanted):
-            await self.teller.tell(run, f" for {devices.lack(wanted, self.name)}", asked)
+            await self.teller.tell(run, f" for {devices.lack(wanted, self.name)}")
             return None
-        is_kept = await self._claim(run, asked)
+        is_kept = await self._claim(run)
         if not is_kept:
             devices.give(str(run.id))
         return is_kept
@@ -254,15 +258,15 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.health.well(self.pool, "target")
         return claimed
 
-    async def _claim(self, run: FlowRun, asked: float) -> bool:
+    async def _claim(self, run: FlowRun) -> bool:
         """Claim a run that the poll told of, and start it if it is to start: see `Admission`."""
         if not self.ownership.take(str(run.id)):
             return False
-        is_kept = False
+        is_kept, since = False, clock_s()
         try:
             # If an answer is lost after its call was done, the adoption sweep finds the run by its claim's message.
             crashpoints.reach("claim.before")
-            is_claimed = await self._admission.claims(self.client, run, self.claim_message, asked)
+            is_claimed = await self._admission.claims(self.client, run, self.claim_message)
             crashpoints.reach("claim.after")
             is_kept = is_claimed and await self._is_admitted(run)
         finally:
@@ -272,7 +276,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             moment = due(run)
             if moment is not None:
                 metrics.CLAIM_SECONDS.labels(self.pool).observe(max(0, (self._clock.now() - moment).total_seconds()))
-            self.work_on(run, adopted=False)
+            self.work_on(run, adopted=False, since=since)
         return is_kept
 
     async def _is_admitted(self, run: FlowRun) -> bool:
@@ -305,11 +309,11 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         slots = f", {min(self.slots.used + 1, most)} of {most} at once" if most is not None else ""
         return f"{_CLAIMED} {self.name} [{self.ownership.identity}]{slots}"
 
-    def work_on(self, run: FlowRun, *, adopted: bool) -> None:
-        """Have a run that we own conducted through its flow."""
+    def work_on(self, run: FlowRun, *, adopted: bool, since: float | None = None) -> None:
+        """Have a run that we own, since our claim or now, conducted through its flow."""
         template = cast("JsonObject", self.work_pool.base_job_template)
-        cancelled = asyncio.Event()
-        self.hand_over(run, cancelled, self.conductor.conduct(run, template, cancelled, adopted=adopted))
+        cancelled, tenure = asyncio.Event(), Tenure(self.ownership.identity, since)
+        self.hand_over(run, cancelled, self.conductor.conduct(run, template, cancelled, adopted=adopted, tenure=tenure))
 
     def hand_over(self, run: FlowRun, cancelled: asyncio.Event, work: Coroutine[object, object, None]) -> None:
         """Have an owned run worked on in the flow thread."""

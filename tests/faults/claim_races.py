@@ -71,16 +71,15 @@ async def _claimer(race: Race, queue: str, work_s: float) -> None:
     door = Admission(queue)
     async with get_client() as client:
         while len(race.spans) < len(race.runs):
-            asked = time.monotonic()
             polled = await client.get_scheduled_flow_runs_for_work_pool(queue, scheduled_before=datetime.now(UTC))
             for found in polled:
-                if door.is_open and await _is_claimed(client, race, found.flow_run, door, asked):
+                if door.is_open and await _is_claimed(client, race, found.flow_run, door):
                     await _work(client, race, found.flow_run.id, work_s)
             await asyncio.sleep(0.1)
 
 
-async def _is_claimed(client: PrefectClient, race: Race, run: FlowRun, door: Admission, asked: float) -> bool:
-    if not await door.claims(client, run, "Claimed", asked):
+async def _is_claimed(client: PrefectClient, race: Race, run: FlowRun, door: Admission) -> bool:
+    if not await door.claims(client, run, "Claimed"):
         return False
     state = (await client.read_flow_run(run.id)).state
     assert state is not None

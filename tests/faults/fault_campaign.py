@@ -1,26 +1,19 @@
-"""The campaign of faults: rounds of runs, each under a fault, and what they violated. `scripts/faults --help`."""
+"""The campaign of faults: rounds of runs, each under a fault, and what they violated."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
 import shutil
-import signal
-import sys
-import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from fault_bench import Bench, bench
 from fault_checker import Violation, longest_recovery, violations
-from fault_control import NAMES, stock_round
+from fault_control import stock_round
 from fault_round import new_round
-from fault_table import FAULTS, Fault
+from fault_table import Fault
 
 from launch_jobs.audit import audit
 
@@ -36,20 +29,18 @@ class Options:
         seed: of all choices.
         at_once: runs a round.
         patience: factor on all times.
-        stock: with stock workers, as control.
         docker: on docker queues.
     """
 
     seed: int = 0
     at_once: int = 4
     patience: float = 1.0
-    stock: bool = False
     docker: bool = False
 
 
 @dataclass(frozen=True)
 class Played:
-    """A round, as the table shows it."""
+    """A round, as the table shows it; `stock`: as control, which is to break promises."""
 
     fault: str
     what: str
@@ -58,6 +49,7 @@ class Played:
     recovery: float
     violations: tuple[Violation, ...]
     notes: tuple[str, ...]
+    stock: bool = False
 
 
 async def play(bench: Bench, fault: Fault, folder: Path, runs: int, *, stock: bool = False) -> Played:
@@ -78,6 +70,7 @@ async def play(bench: Bench, fault: Fault, folder: Path, runs: int, *, stock: bo
             longest_recovery(history),
             tuple(found),
             tuple(round.notes),
+            stock,
         )
 
 
@@ -98,115 +91,35 @@ async def check(bench: Bench) -> tuple[Violation, ...]:
     )
 
 
-async def campaign(faults: Sequence[Fault], folder: Path, options: Options, say: Callable[[str], None]) -> list[Played]:
-    """Play all rounds on one bench, then `launch check`; each round has a number of runs of its own."""
+async def campaign(
+    rounds: Sequence[tuple[Fault, bool]], folder: Path, options: Options, say: Callable[[Played], None]
+) -> list[Played]:
+    """Play all rounds on one bench, then `launch check`; those with a True beside them with stock workers.
+
+    Args:
+        rounds: in this order. What a round does by chance is decided by the seed, its number and its fault alone.
+        folder: empty.
+        options: how they are played.
+        say: is told of each.
+    """
     played: list[Played] = []
-    async with bench(folder, seed=options.seed, patience=options.patience, docker=options.docker) as made:
-        for number, fault in enumerate(faults):
-            name = f"{number:03}-{fault.number.replace(':', '-')}"
-            result = await _one(made, fault, folder / "rounds" / name, options)
-            played.append(result)
-            say(line(result))
+    async with bench(folder, patience=options.patience, docker=options.docker) as made:
+        for number, (fault, stock) in enumerate(rounds):
+            made.random = Random(f"{options.seed} {number} {fault.number}")
+            name = f"{number:03}-{'stock-' if stock else ''}{fault.number.replace(':', '-')}"
+            played.append(await _one(made, fault, folder / "rounds" / name, options.at_once, stock=stock))
+            say(played[-1])
         begun = time.monotonic()
         end = Played("check", "launch check", 0, 0.0, 0.0, await check(made), ())
         played.append(replace(end, seconds=time.monotonic() - begun))
-        say(line(played[-1]))
+        say(played[-1])
     return played
 
 
-async def _one(made: Bench, fault: Fault, folder: Path, options: Options) -> Played:
+async def _one(made: Bench, fault: Fault, folder: Path, runs: int, *, stock: bool) -> Played:
     try:
-        return await play(made, fault, folder, options.at_once, stock=options.stock)
+        return await play(made, fault, folder, runs, stock=stock)
     except Exception as error:  # noqa: BLE001 - a bench that breaks is told, and the next round goes on
         broken = Violation("bench", fault.number, f"{type(error).__name__}: {error}")
         await made.repair()
-        return Played(fault.number, fault.what, 0, 0.0, 0.0, (broken,), ())
-
-
-def line(played: Played) -> str:
-    """A round in words."""
-    found = Counter(violation.invariant for violation in played.violations)
-    verdict = " ".join(f"{name}: {number}" for name, number in sorted(found.items())) or "ok"
-    head = f"{played.fault:<18} {played.what:<40} {played.runs:>4} runs {played.seconds:>6.1f} s"
-    tail = [f"    {violation}" for violation in played.violations[:5]] + [f"    ({note})" for note in played.notes]
-    return "\n".join([f"{head}  recovery {played.recovery:>5.1f} s  {verdict}", *tail])
-
-
-def total(played: list[Played]) -> str:
-    """The last line."""
-    found = Counter(violation.invariant for one in played for violation in one.violations)
-    missed = sum(note.startswith("missed") for one in played for note in one.notes)
-    counted = ", ".join(f"{name}: {number}" for name, number in sorted(found.items())) or "none"
-    return (
-        f"{len(played) - 1} faults, {sum(one.runs for one in played)} runs, {missed} faults missed; "
-        f"longest recovery {max((one.recovery for one in played), default=0):.1f} s; violations: {counted}"
-    )
-
-
-def chosen(arguments: argparse.Namespace) -> list[Fault]:
-    """The rounds to play: those named or the short or the whole set, then by the seed until there are enough runs."""
-    target = "docker" if arguments.docker else "process"
-    pool = [fault for fault in _pool(arguments) if target in fault.targets]
-    random, rounds = Random(arguments.seed), list(pool)
-    while len(rounds) * arguments.at_once < arguments.runs:
-        rounds.append(random.choice(pool))
-    return rounds
-
-
-def _pool(arguments: argparse.Namespace) -> list[Fault]:
-    names = [name for name in arguments.faults.split(",") if name]
-    if names:
-        found = {name: [fault for fault in FAULTS if name in {fault.number, fault.family}] for name in names}
-        if unknown := [name for name, faults in found.items() if not faults]:
-            sys.exit(f"no such fault: {', '.join(unknown)}; see --list")
-        return [fault for name in names for fault in found[name]]
-    if arguments.stock:
-        return [fault for fault in FAULTS if fault.number in NAMES]
-    return [fault for fault in FAULTS if fault.short or not arguments.short]
-
-
-def options() -> argparse.ArgumentParser:
-    """What the command takes."""
-    parser = argparse.ArgumentParser("faults", description="Break everything around the agents; look what is lost.")
-    parser.add_argument("--short", action="store_true", help="a choice of faults, for CI")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--runs", type=int, default=0, help="go on with faults by the seed until so many runs")
-    parser.add_argument("--at-once", type=int, default=4, help="runs a round")
-    parser.add_argument("--faults", default="", help="only these, F06,F10…")
-    parser.add_argument("--patience", type=float, default=1.0, help="factor on all times, for a busy machine")
-    parser.add_argument("--stock", action="store_true", help="the control: stock process workers in place of agents")
-    parser.add_argument("--docker", action="store_true", help="on docker queues")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--list", action="store_true", help="say which faults there are")
-    parser.add_argument("--keep", type=Path, help="folder for histories and agents' logs")
-    return parser
-
-
-def main() -> int:
-    """Play a campaign; 1 if anything was violated."""
-    arguments = options().parse_args()
-    if arguments.list:
-        print("\n".join(f"{fault.number:<18} {fault.what}" for fault in FAULTS))
-        return 0
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)  # so that all is taken down
-    say: Callable[[str], None] = (lambda _: None) if arguments.json else (lambda text: print(text, flush=True))
-    with tempfile.TemporaryDirectory(prefix="lj-faults-") as name:
-        folder = Path(name)
-        rounds = chosen(arguments)
-        played = asyncio.run(
-            campaign(
-                rounds,
-                folder,
-                Options(arguments.seed, arguments.at_once, arguments.patience, arguments.stock, arguments.docker),
-                say,
-            )
-        )
-        if arguments.keep:
-            shutil.copytree(folder / "rounds", arguments.keep, dirs_exist_ok=True)
-    print(json.dumps([asdict(one) for one in played]) if arguments.json else total(played))
-    return int(any(one.violations for one in played))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return Played(fault.number, fault.what, 0, 0.0, 0.0, (broken,), (), stock)

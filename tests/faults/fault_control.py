@@ -29,6 +29,8 @@ from launch_jobs.errors import LaunchError
 from launch_jobs.runs import cancel_run
 
 NAMES = ("F06", "F10", "F17", "F28", "F31", "F33", "F33d")
+SHORT = ("F06", "F10", "F33d")
+"""Where it surely fails, and soon."""
 _HERE = Path(__file__).parent
 
 

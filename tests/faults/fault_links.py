@@ -112,8 +112,8 @@ async def agents_clock(clock: str, round: Round, runs: int) -> None:
     await round.submit(1, seconds=0.5)
     await _serves(round, round.agent(How(clock=clock)))
     await round.submit(runs - 1, seconds=0.5)
-    done = await round.bench.until(lambda: len(round.finished()) >= runs, 20)
-    round.note_missed(done, f"an agent whose clock is {clock} did not run them in 20 s")
+    done = await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
+    round.note_missed(done, f"an agent whose clock is {clock} did not run them in {WAIT_S:.0f} s")
 
 
 async def clock_steps(round: Round, runs: int) -> None:

@@ -34,6 +34,19 @@ if TYPE_CHECKING:
 BASE_IMAGE = "launch-jobs-base:bookworm"
 """Made by scripts/docker-base."""
 
+_FIRST = (
+    "pipeline",
+    "howto",
+    "prefect_ui",
+    "run_artifacts",
+    "docker_queue",
+    "registry_queue",
+    "docker_builder",
+    "wheel",
+)
+_LAST = frozenset(["data", "execution", "portable", "store", "workers"])
+"""Files of tests that take minutes, and folders whose files take seconds."""
+
 _MISSING = "missing part: "
 _SHARED = "LAUNCH_JOBS_TEST_SHARED"
 
@@ -166,6 +179,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name the folder of the shared server; xdist's workers inherit it."""
     if not _is_worker(config):
         os.environ[_SHARED] = tempfile.mkdtemp(prefix="lj-test-")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly, whose order of the files stays but for this
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first and quick ones last: else one worker is left with a long one, and the others with nothing."""
+
+    def place(item: pytest.Item) -> int:
+        return (item.path.parent.name in _LAST) - (item.path.stem.removeprefix("test_") in _FIRST)
+
+    items.sort(key=place)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

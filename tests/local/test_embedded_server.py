@@ -86,11 +86,10 @@ def test_two_ups_at_once_start_one_server(embedded: Embedded) -> None:
     assert embedded.first[0].connection == embedded.first[1].connection
 
 
-def test_a_second_up_is_quick_and_changes_nothing(embedded: Embedded, running: LocalServer) -> None:
-    """An `up` of what is up takes under two seconds and keeps every process."""
-    before, begin = left(embedded.settings), time.monotonic()
+def test_a_second_up_changes_nothing(embedded: Embedded, running: LocalServer) -> None:
+    """An `up` of what is up starts nothing and keeps every process."""
+    before = left(embedded.settings)
     again = up(embedded.settings, say=print)
-    assert time.monotonic() - begin < 2
     assert again == LocalServer(running.connection, running.pid, running.database, started=False)
     assert left(embedded.settings)["the Prefect server"] == before["the Prefect server"]
 

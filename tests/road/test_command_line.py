@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from walking import Road
+
+from launch_jobs.client import connect
+from launch_jobs.job import Inputs, Option
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +30,9 @@ print("lr", args.lr, "epochs", args.epochs)
 json.dump({"loss": args.lr * args.epochs}, open("metrics.json", "w"))
 raise SystemExit(9 if args.epochs == 13 else 0)
 """
+
+
+LIST = ("list", "--limit", "200", "--json")  # the server's other runs are other tests'
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ async def test_captured_submitted_watched_listed_and_fetched(road: Road, trained
     said = await launch(road, "submit", trained, "-q", queue, "-p", "lr=0.5", "--name", f"run-{trained}", "--watch")
     assert said.code == 0, said.err
     assert "lr 0.5 epochs 2" in said.out
-    (listed,) = [run for run in json.loads((await launch(road, "list", "--json")).out) if run["queue"] == queue]
+    (listed,) = [run for run in json.loads((await launch(road, *LIST)).out) if run["queue"] == queue]
     assert (listed["state"], listed["exit_code"], listed["metrics"]) == ("completed", 0, {"loss": 1.0})
     assert listed["parameters"] == {"lr": 0.5, "epochs": 2}
     assert (await launch(road, "logs", f"run-{trained}")).out == "lr 0.5 epochs 2\n"
@@ -106,19 +113,31 @@ BAD = [
 ]
 
 
+INPUTS = Inputs(
+    parameters_schema={
+        "type": "object",
+        "properties": {"epochs": {"type": "integer", "default": 2}},
+        "additionalProperties": False,
+    },
+    options=(Option(name="epochs", flag="--epochs"),),
+)
+
+
 @pytest.mark.parametrize(("arguments", "code", "words"), BAD)
 async def test_bad_input_is_one_line_and_its_exit_code(
-    road: Road, trained: str, arguments: tuple[str, ...], code: int, words: str
+    road: Road, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     """No traceback: one line that names what is wrong."""
     queue = await road.queue("process")
-    typed = [word.replace("JOB", trained).replace("QUEUE", queue) for word in arguments]
+    job = road.job("true", inputs=INPUTS)
+    typed = [word.replace("JOB", job.name).replace("QUEUE", queue) for word in arguments]
     said = await launch(road, *typed)
     assert said.code == code, said.err
     assert words in said.err
     assert len(said.err.strip().splitlines()) == 1, said.err
-    runs = json.loads((await launch(road, "list", "--json")).out)
-    assert [run for run in runs if run["queue"] == queue] == []
+    async with connect() as client:
+        own = WorkPoolFilter(name=WorkPoolFilterName(any_=[queue]))
+        assert await client.read_flow_runs(work_pool_filter=own) == []
 
 
 async def test_a_damaged_version_is_named_and_refused(road: Road, trained: str) -> None:

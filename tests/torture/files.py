@@ -114,7 +114,7 @@ def _keeps_changing(bench: Bench) -> None:
 
 
 _CAPTURE = """
-import os, sys, encodings.utf_8_sig
+import os, sys, encodings.utf_8_sig, pathspec, launch_jobs.job, launch_jobs.settings
 from pathlib import Path
 from launch_jobs.capture import code, git_snapshot
 from launch_jobs.capture.source import snapshot_source

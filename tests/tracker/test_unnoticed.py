@@ -92,8 +92,8 @@ if __name__ == "__main__":
     "forgets exit functions": "import atexit\natexit._clear()\nimport mine\nprint(atexit._ncallbacks())\n",
     # A shell's background processes, which CI's may be, ignore the signal.
     "interrupted": "import os, signal, threading\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
-    "try:\n    while True:\n        open('/dev/null').close()\nexcept KeyboardInterrupt:\n    print('caught')\n",
+    "try:\n    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+    "    while True:\n        open('/dev/null').close()\nexcept KeyboardInterrupt:\n    print('caught')\n",
     "crashes": "import ctypes, faulthandler\nfaulthandler.enable(all_threads=False)\nctypes.string_at(0)\n",
     "traces itself": """
 import sys

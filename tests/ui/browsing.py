@@ -20,7 +20,7 @@ _KNOWN = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("LAUNCH_JOBS_CHROMIUM") or next(filter(None, map(which, _KNOWN)), None)
 """The browser: the one that is named, else Debian's or another of its family; never one that Playwright brings."""
 
-_PATIENCE_MS = 30_000
+_PATIENCE_MS = 90_000
 
 
 def screenshot_folder() -> Path:

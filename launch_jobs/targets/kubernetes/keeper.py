@@ -30,21 +30,49 @@ HOLD_S = 30
 
 _MEMORY, _CPU = "64Mi", "10m"
 
-_KEEP = """\
-trap '' TERM
-left=$1
-while [ "$left" -gt 0 ]; do
-  sleep 1
-  left=$((left - 1))
+_BUSY = """\
+busy() {
   for one in /proc/[0-9]*; do
     [ "$one" = /proc/1 ] && continue
-    [ "$one/ns/mnt" -ef /proc/self/ns/mnt ] 2>/dev/null && continue
-    left=$1
-    break
+    [ "$one/ns/mnt" -ef /proc/self/ns/mnt ] 2>/dev/null || return 0
   done
+  return 1
+}
+"""
+"""Whether processes of other containers run; the pod's first process is nobody's."""
+
+_KEEP = """\
+trap 'busy || exit 0' TERM
+trap 'exit 0' USR1
+left=$1
+while [ "$left" -gt 0 ]; do
+  sleep 1 &
+  wait $!
+  if busy; then left=$1; else left=$((left - 1)); fi
 done
 """
-"""Ends so many seconds after the last process of other containers; the first process is the pod's own."""
+"""Ends so many seconds after the program.
+
+SIGTERM, which says that the pod is deleted, ends it at once if the program has ended by then; else what the program
+still writes is kept. SIGUSR1 ends it.
+"""
+
+QUIET = ("/bin/sh", "-c", _BUSY + "while busy; do sleep 0.2; done")
+"""A command in a keeper that ends with the program. Of a pod that is deleted Kubernetes itself tells no ends but all."""
+
+RELEASE = (
+    *("/bin/sh", "-c"),
+    'for one in /proc/[0-9]*; do [ "$one" = "/proc/$$" ] && continue; '
+    '[ "$one/ns/mnt" -ef /proc/self/ns/mnt ] 2>/dev/null && kill -USR1 "${one#/proc/}"; done; true',
+)
+"""A command in a keeper that ends it."""
+
+KILL = (
+    *("/bin/sh", "-c"),
+    'for one in /proc/[0-9]*; do [ "$one" = /proc/1 ] && continue; '
+    '[ "$one/ns/mnt" -ef /proc/self/ns/mnt ] 2>/dev/null || kill -KILL "${one#/proc/}"; done 2>/dev/null; true',
+)
+"""A command in a keeper that ends the program hard, and not the keeper: a pod's grace cannot be made shorter."""
 
 _WRAP = """\
 import json, os, signal, subprocess, sys, time
@@ -110,7 +138,7 @@ def keeper_parts(spec: RunSpec, image: str, wait_s: int) -> PodParts:
     keeper: JsonObject = {
         "name": KEEPER,
         "image": image,
-        "command": ["/bin/sh", "-c", _KEEP, "sh", str(wait_s)],
+        "command": ["/bin/sh", "-c", _BUSY + _KEEP, "sh", str(wait_s)],
         "workingDir": "/",
         "volumeMounts": list[JsonValue](mounts),
         "resources": {"requests": {"cpu": _CPU, "memory": _MEMORY}, "limits": {"memory": _MEMORY}},
@@ -144,6 +172,17 @@ def as_if_released(seen: Seen) -> Seen:
     """What is seen of an attempt, as it will be when its keepers have ended: they are not what it waits for."""
     pods = tuple(_without_keeper(pod) for pod in seen.pods)
     return Seen(_ended(seen.object, pods), pods, seen.events) if pods != seen.pods else seen
+
+
+def silenced(pod: JsonObject, ended: str) -> JsonObject:
+    """A pod whose keeper says that its program is over, as Kubernetes will tell it when the keeper is. Pure."""
+    status = _dict(pod, "status")
+    over: JsonObject = {"terminated": {"exitCode": 143, "reason": "Error", "finishedAt": ended}}
+    statuses = [
+        one if one.get("name") == KEEPER or "running" not in _dict(one, "state") else {**one, "state": over}
+        for one in _list(status, "containerStatuses")
+    ]
+    return {**pod, "status": {**status, "containerStatuses": list[JsonValue](statuses)}}
 
 
 def _without_keeper(pod: JsonObject) -> JsonObject:

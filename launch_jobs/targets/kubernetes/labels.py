@@ -7,7 +7,7 @@ import re
 OURS = "launch-jobs.org/"
 """Prefix of our labels and annotations; nobody else may set one."""
 
-ATTEMPT_LABEL = OURS + "attempt"
+ATTEMPT_LABEL = OURS + "name"
 """Its value is the attempt's name; it stands on everything of an attempt."""
 
 LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"

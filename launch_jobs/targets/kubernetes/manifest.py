@@ -17,13 +17,11 @@ from launch_jobs.targets.kubernetes.kinds import Kinds, WorkloadKind
 from launch_jobs.targets.kubernetes.labels import ATTEMPT_LABEL, OURS, label_value
 from launch_jobs.targets.kubernetes.paths import first, holders, items, names_of, objects, part, put, put_default
 from launch_jobs.targets.kubernetes.places import Program, programs
+from launch_jobs.targets.kubernetes.pods import PROGRAM_CONTAINERS
 from launch_jobs.targets.kubernetes.ranks import rank_service, set_ranks
 from launch_jobs.targets.kubernetes.security import pod_specs, restrict
 from launch_jobs.targets.kubernetes.side_objects import SideObjects, side_objects
 from launch_jobs.targets.kubernetes.yaml_documents import read_documents
-
-PROGRAM_CONTAINERS = OURS + "containers"
-"""Annotation of a pod: the containers whose exit code is the program's, with commas."""
 
 _SHM = "launch-shm"
 _LABEL_PREFIX = "org.launch-jobs."

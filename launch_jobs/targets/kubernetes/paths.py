@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -65,10 +64,17 @@ def items(holder: JsonObject, key: str) -> list[JsonObject]:
 
 
 def part(holder: JsonObject, key: str) -> JsonObject:
-    """The object under a key; it is made if there is none."""
-    if not isinstance(holder.get(key), dict):
-        holder[key] = {}
-    return cast("JsonObject", holder[key])
+    """The object under a key; it is made if there is none.
+
+    Raises:
+        BadInput: something else is there.
+    """
+    found = holder.get(key)
+    if found is None:
+        found = holder[key] = {}
+    if not isinstance(found, dict):
+        raise BadInput(f"{key!r} in the manifest is no object", do="Mend the queue's manifest")
+    return found
 
 
 def names_of(found: Iterable[JsonObject], key: str = "name") -> set[str]:

@@ -43,8 +43,8 @@ def programs(manifest: JsonObject, kind: WorkloadKind) -> tuple[Program, ...]:
     """
     places = [program for one in kind.programs or _anywhere(manifest) for program in _at(manifest, one, kind)]
     if not places:
-        expected = ", ".join(one.path for one in kind.programs) or "a pod template (spec.template.spec.containers)"
-        raise BadInput(f"the manifest of {kind.kind} has no {expected}", do=_MEND)
+        expected = ", ".join(one.path for one in kind.programs) or "no pod template with containers"
+        raise BadInput(f"the manifest, a {kind.kind}, has no place for a program ({expected})", do=_MEND)
     if not any(one.containers for one in places):
         raise BadInput(
             f"every container of the manifest has an image, so none is the job's ({places[0].place})",

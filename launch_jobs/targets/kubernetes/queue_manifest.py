@@ -172,7 +172,7 @@ def _volume(number: int, volume: ClusterVolume) -> JsonObject:
     if volume.claim:
         return {**named, "persistentVolumeClaim": {"claimName": volume.claim, "readOnly": volume.read_only}}
     if volume.secret:
-        return {**named, "secret": {"secretName": volume.secret, "defaultMode": 0o440}}
+        return {**named, "secret": {"secretName": volume.secret, "defaultMode": 0o444}}
     return {**named, "configMap": {"name": volume.config}}
 
 

@@ -18,7 +18,8 @@ from launch_jobs.targets.secret_files import CONTAINER_SECRETS
 _SECRETS, _INPUTS = "launch-secrets", "launch-inputs"
 _LONGEST_VALUE = 16 << 10
 _LARGEST = 1_000_000
-_FILE = 0o440
+_FILE = 0o444
+"""Only the program's containers mount it, and its user may be any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,12 @@ def _secrets(spec: RunSpec, namespace: str) -> SideObjects:
     )
     made: JsonObject = {**_object("Secret", name, spec, namespace), "type": "Opaque", "data": data}
     volume: JsonObject = {"name": _SECRETS, "secret": {"secretName": name, "defaultMode": _FILE}}
-    mount: JsonObject = {"name": _SECRETS, "mountPath": CONTAINER_SECRETS, "readOnly": True}
-    return SideObjects((made,), (volume,), (mount,), env)
+    return SideObjects((made,), (volume,), tuple(_secret_mount(key) for key in data), env)
+
+
+def _secret_mount(key: str) -> JsonObject:
+    """One file: the folder stays the container's, for a service account's token has its place in there, too."""
+    return {"name": _SECRETS, "mountPath": f"{CONTAINER_SECRETS}/{key}", "subPath": key, "readOnly": True}
 
 
 def _inputs(spec: RunSpec, namespace: str) -> SideObjects:

@@ -22,12 +22,16 @@ from launch_jobs.targets.kubernetes.grants import ClusterGrants
 from launch_jobs.targets.kubernetes.keeper import (
     HOLD_S,
     KEEPER,
+    KILL,
     NOTES,
+    QUIET,
+    RELEASE,
     TREE,
     as_if_released,
     has_tree,
     keeper_parts,
     keepers,
+    silenced,
 )
 from launch_jobs.targets.kubernetes.kinds import Kinds, WorkloadKind, load_kinds
 from launch_jobs.targets.kubernetes.labels import ATTEMPT_LABEL
@@ -38,7 +42,6 @@ from launch_jobs.targets.outputs import OutputFolder, keep_archive
 
 _LOOK_S = 5.0
 _KILL_S = 60.0
-_MARGIN_S = 2.0
 _PLURALS = {"Secret": "secrets", "ConfigMap": "configmaps", "Service": "services"}
 _REASONS = {
     Cause.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
@@ -105,9 +108,13 @@ class KubernetesTarget:
         self._uid = ""
         self._namespaces: dict[str, Namespace] = {}
         self._plurals: dict[tuple[str, str], str] = {}
+        self._quiet: dict[str, str] = {}
+        self._listening: dict[str, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
         """End the streams, and let the connections go."""
+        for task in self._listening.values():
+            task.cancel()
         for namespace in self._namespaces.values():
             await namespace.close()
         self._namespaces.clear()
@@ -197,13 +204,15 @@ class KubernetesTarget:
         if reading is None or reading.status.state == "exited":
             return None
         asked = _now() if reading.status.state == "running" else None
-        await self._cluster.delete(f"{where.path}/{where.name}", propagation=where.kind.deletion)
-        await self._end_pods(where, grace_s + HOLD_S)
-        if await self._comes(where, _is_over, grace_s + _MARGIN_S):
+        held = list(keepers((await self._looked(where)).pods))
+        # The first deletion says the grace, which no later one makes shorter: so the pods come before their object.
+        await self._end_pods(where, grace_s + HOLD_S if held else grace_s)
+        await self._delete(where)
+        if await self._comes(where, is_over, grace_s if held else grace_s + _KILL_S):
             return Stopped(signalled=asked, gone=_now())
         killed = _now()
-        await self._end_pods(where, 1)
-        if await self._comes(where, _is_over, _KILL_S):
+        await self._tell_keepers(where, KILL)
+        if await self._comes(where, is_over, HOLD_S + _KILL_S):
             return Stopped(signalled=asked, killed=killed, gone=_now())
         raise Unavailable(f"{place} does not end", do=f"See `kubectl get pods -l {where.kind.selector(where.name)}`")
 
@@ -238,8 +247,14 @@ class KubernetesTarget:
         if "/" not in place.name:
             return
         where = await self._where(place)
-        await self._cluster.delete(f"{where.path}/{where.name}", propagation=where.kind.deletion)
+        seen = await self._looked(where)
+        if any("deletionTimestamp" in _metadata(pod) for pod in seen.pods):
+            await self._tell_keepers(where, RELEASE)
         await self._end_pods(where, 1)
+        await self._delete(where)
+        for pod in seen.pods:
+            self._quiet.pop(_uid(pod), None)
+            self._listening.pop(_uid(pod), None)
 
     def _workload(self, spec: RunSpec) -> Workload:
         """The final objects of an attempt, each pod with its keeper."""
@@ -284,7 +299,26 @@ class KubernetesTarget:
         return _Where(namespace, kind, collection(kind, self._plurals[key], namespace_name), name)
 
     async def _looked(self, where: _Where) -> Seen:
-        return await where.namespace.seen(where.kind, where.path, where.name)
+        """What is there. Of deleted pods Kubernetes does not tell how their containers fare: their keepers do."""
+        seen = await where.namespace.seen(where.kind, where.path, where.name)
+        for pod in keepers(seen.pods):
+            if "deletionTimestamp" in _metadata(pod) and (uid := _uid(pod)) not in self._listening:
+                self._listening[uid] = asyncio.ensure_future(self._listen(where, pod))
+        pods = tuple(silenced(pod, self._quiet[uid]) if (uid := _uid(pod)) in self._quiet else pod for pod in seen.pods)
+        return Seen(seen.object, pods, seen.events)
+
+    async def _listen(self, where: _Where, pod: JsonObject) -> None:
+        """Learn from a keeper that the program of its pod is over."""
+        try:
+            async for _ in self._cluster.run(where.namespace.pod_path(pod), KEEPER, QUIET):
+                pass
+            self._quiet[_uid(pod)] = _now()
+            where.namespace.changes.tell(where.name)
+        except Unavailable:
+            await asyncio.sleep(1)
+            del self._listening[_uid(pod)]
+        except LaunchError:
+            return  # the keeper cannot be asked: the end of the pod will tell
 
     async def _seen(self, where: _Where) -> Seen:
         return as_if_released(await self._looked(where))
@@ -298,6 +332,20 @@ class KubernetesTarget:
         reason = _REASONS.get(reading.cause) if reading.status.state == "exited" else None
         status = replace(reading.status, reason=reason, created=str(made) if made else None)
         return replace(reading, status=status)
+
+    async def _delete(self, where: _Where) -> None:
+        await self._cluster.delete(f"{where.path}/{where.name}", propagation=where.kind.deletion)
+
+    async def _tell_keepers(self, where: _Where, command: tuple[str, ...]) -> None:
+        """Have a command run in all keepers; one that is gone meanwhile needs it no more."""
+        seen = await self._looked(where)
+
+        async def tell(pod: JsonObject) -> None:
+            with suppress(LaunchError):
+                async for _ in self._cluster.run(where.namespace.pod_path(pod), KEEPER, command):
+                    pass
+
+        await asyncio.gather(*map(tell, keepers(seen.pods)))
 
     async def _end_pods(self, where: _Where, grace_s: float) -> None:
         seen = await self._looked(where)
@@ -343,7 +391,7 @@ class KubernetesTarget:
             await stream.aclose()
 
 
-def _is_over(seen: Seen) -> bool:
+def is_over(seen: Seen) -> bool:
     """Whether no program of a deleted object runs, or will: pods that remain are only kept for their outputs. Pure."""
     if seen.object is not None and "deletionTimestamp" not in _metadata(seen.object):
         return False
@@ -379,6 +427,10 @@ def _metadata(found: JsonObject) -> JsonObject:
     return metadata if isinstance(metadata, dict) else {}
 
 
+def _uid(pod: JsonObject) -> str:
+    return str(_metadata(pod).get("uid"))
+
+
 def _labels(found: JsonObject) -> JsonObject:
     labels = _metadata(found).get("labels")
     return labels if isinstance(labels, dict) else {}
@@ -391,6 +443,3 @@ async def _news(news: asyncio.Event, seconds: float) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-__all__ = ["KeeperChoice", "KubernetesTarget", "LaunchError"]

@@ -78,6 +78,11 @@ class Tracker:
         self.held = None  # descriptor of the journal, device and inode; only beside audit hooks of the program
         self.others = None  # what watches parsers other than argparse, once one is imported
         self.objects = None  # what watches botocore, once it is imported
+        self.names = set()
+        self.seen = set()
+        self.known = set()  # paths that it wrote, as it names them, in the present working directory
+        self.passed = set()  # paths that it read
+        self.folders = {}
         self.forget()
         self.handlers = {
             "open": self.opened,
@@ -95,11 +100,8 @@ class Tracker:
         if self.held is None:
             self.file = os.path.join(self.directory, "%d-%d.log" % (_getpid(), time.time_ns()))
             self.begun = False
-        self.names = set()
-        self.seen = set()
-        self.known = set()  # paths that it wrote, as it names them, in the present working directory
-        self.passed = set()  # paths that it read
-        self.folders = {}
+        for memory in (self.names, self.seen, self.known, self.passed, self.folders):
+            memory.clear()  # not made anew: the hook has some of them
         self.written = 0
         self.read = 0
 
@@ -152,19 +154,26 @@ class Tracker:
 
     # --- audit events -------------------------------------------------------------------------------------------------
 
-    def audit(self, event, args):
-        handle = self.handlers.get(event)
-        if handle is None:
-            return
-        try:
-            if event == "open" and type(args[0]) is str:
-                # The same ones are opened again and again; so this comes before anything that costs.
-                if args[0] in (self.known if args[2] & WRITING else self.passed):
-                    return
-            handle(*args)
-        except Exception:
-            if foreign(sys.exc_info()[2]):
-                raise
+    def hook(self):
+        """What Python calls at every event of the program, nearly all of which do not concern us.
+
+        A function, for Python looks each time whether the hook has a `__cantrace__`, and that takes four times as long
+        as all else for a bound method, which has none either but says so by an exception.
+        """
+        handlers, known, passed, writing = self.handlers, self.known, self.passed, WRITING
+
+        def audit(event, args):
+            if event in handlers:
+                try:
+                    # The same files are opened again and again; so this comes before anything that costs.
+                    if event == "open" and type(args[0]) is str and args[0] in (known if args[2] & writing else passed):
+                        return
+                    handlers[event](*args)
+                except Exception:
+                    if foreign(sys.exc_info()[2]):
+                        raise
+
+        return audit
 
     def imported(self, name, *_):
         if name in self.names:
@@ -462,4 +471,4 @@ def start():
         atexit.register(tracker.finish)  # registered first: it runs last
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=tracker.forget)
-    sys.addaudithook(tracker.audit)
+    sys.addaudithook(tracker.hook())

@@ -1,0 +1,56 @@
+"""Whether a run that this agent claimed is still its own: it may have been frozen, and another taken over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from launch_jobs.runs import CLAIM
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect import State
+    from prefect.client.orchestration import PrefectClient
+
+_SURE_S = 10.0
+"""For how long a claim needs no second look: nobody takes a run over sooner."""
+
+
+def clock_s() -> float:
+    """Seconds that also pass while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+class Tenure:
+    """Our claim of one run.
+
+    Args:
+        identity: of our home.
+        since: before the claim was made, by `clock_s`; None: now.
+    """
+
+    def __init__(self, identity: str, since: float | None = None) -> None:
+        self._identity = identity
+        self._sure_until = (clock_s() if since is None else since) + _SURE_S
+        self.is_lost = False
+
+    async def holds(self, client: PrefectClient, run: UUID) -> bool:
+        """Whether the run is still ours; asks the server if we were not heard of for a while."""
+        now = clock_s()
+        if not self.is_lost and now > self._sure_until:
+            self.is_lost = not is_ours(await client.read_flow_run_states(run), self._identity)
+            self._sure_until = now + _SURE_S
+        return not self.is_lost
+
+
+def is_ours(states: list[State[Any]], identity: str) -> bool:  # Prefect's untyped states
+    """Whether the last claim of a run's history is this home's, and nobody has ended or put it back since. Pure."""
+    for state in sorted(states, key=lambda state: state.timestamp, reverse=True):
+        claim = CLAIM.fullmatch(state.message or "")
+        if claim and claim["identity"]:
+            return claim["identity"] == identity
+        if state.is_final() or state.is_scheduled():
+            return False
+    return True
