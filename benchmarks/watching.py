@@ -33,6 +33,14 @@ class Database(Protocol):
         """How many of these runs have got a state since then."""
         ...
 
+    async def messages(self, run: UUID) -> list[str]:
+        """What Prefect's log has of a run, in order."""
+        ...
+
+    async def log_count(self, run: UUID) -> int:
+        """How many entries that are."""
+        ...
+
     async def close(self) -> None:
         """Look no more."""
         ...
@@ -51,6 +59,14 @@ class Watcher:
     async def told_since(self, runs: list[UUID], moment: float) -> int:
         """How many of these runs have got a state since then."""
         return await self._database.told_since(runs, moment)
+
+    async def messages(self, run: UUID) -> list[str]:
+        """What Prefect's log has of a run, in order."""
+        return await self._database.messages(run)
+
+    async def log_count(self, run: UUID) -> int:
+        """How many entries that are."""
+        return await self._database.log_count(run)
 
     async def until(
         self, runs: list[UUID], holds: Callable[[Iterable[str]], bool], *, seconds: float = _LIMIT_S
@@ -86,15 +102,27 @@ def _is_decided(states: list[str]) -> bool:
 class _Postgres:
     def __init__(self, connection: Any) -> None:  # asyncpg has no types
         self._connection = connection
+        self._turn = asyncio.Lock()  # a connection answers one at a time
 
     async def states(self, runs: list[UUID]) -> dict[UUID, str]:
         query = "select id, state_type::text as state from flow_run where id = any($1::uuid[])"
-        return {UUID(str(row["id"])): str(row["state"]) for row in await self._connection.fetch(query, runs)}
+        async with self._turn:
+            return {UUID(str(row["id"])): str(row["state"]) for row in await self._connection.fetch(query, runs)}
 
     async def told_since(self, runs: list[UUID], moment: float) -> int:
         query = """select count(distinct flow_run_id) from flow_run_state
             where flow_run_id = any($1::uuid[]) and timestamp > to_timestamp($2)"""
-        return int(await self._connection.fetchval(query, runs, moment))
+        async with self._turn:
+            return int(await self._connection.fetchval(query, runs, moment))
+
+    async def messages(self, run: UUID) -> list[str]:
+        query = "select message from log where flow_run_id = $1 order by timestamp"
+        async with self._turn:
+            return [str(row["message"]) for row in await self._connection.fetch(query, run)]
+
+    async def log_count(self, run: UUID) -> int:
+        async with self._turn:
+            return int(await self._connection.fetchval("select count(*) from log where flow_run_id = $1", run))
 
     async def close(self) -> None:
         await self._connection.close()
@@ -111,6 +139,12 @@ class _Sqlite:
         return {run: state for text, state in rows if (run := UUID(text)) in wanted}
 
     async def told_since(self, runs: list[UUID], moment: float) -> int:
+        raise NotImplementedError("nobody asks it of SQLite")
+
+    async def messages(self, run: UUID) -> list[str]:
+        raise NotImplementedError("nobody asks it of SQLite")
+
+    async def log_count(self, run: UUID) -> int:
         raise NotImplementedError("nobody asks it of SQLite")
 
     async def close(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,9 +30,11 @@ from launch_jobs.preparation import (
     Resolved,
     RunCancelled,
     is_mounted,
+    not_there,
     render,
     staging_folder,
     unless_cancelled,
+    within,
 )
 from launch_jobs.redaction import Redactor
 from launch_jobs.results import gather_outputs
@@ -78,7 +82,7 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     spec = await _with_devices(context, spec, place)
     spec, hide = await _with_secrets(context, spec, place)
     try:
-        status = await _ensure(context, resolved, spec, place)
+        status = await _ensure(context, resolved, spec, place, waited_s=prepared.waited_s)
     except LaunchError:
         await _forget_secrets(context, spec)
         raise
@@ -202,31 +206,64 @@ async def _record_place(context: LaunchContext, version: JobVersion, place: Plac
     crashpoints.reach("place.after")
 
 
-async def _ensure(context: LaunchContext, resolved: Resolved, spec: RunSpec, place: Place) -> AttemptStatus:
+async def _ensure(
+    context: LaunchContext, resolved: Resolved, spec: RunSpec, place: Place, *, waited_s: float
+) -> AttemptStatus:
     """Create the attempt with its datasets, or adopt it; one that was started has them.
 
     Raises:
         RunCancelled: the run was cancelled while they were fetched.
+        NotStartedInTime: its start deadline is over; nothing of it is left.
     """
-    if not resolved.datasets:
-        return await _reach(lambda: context.target.ensure(spec))
+    limit = resolved.configuration.start_deadline
+    until = None if limit is None else time.monotonic() + max(0.0, limit - waited_s)
     staging = staging_folder(context)
     try:
-        there = await _reach(lambda: context.target.status(place))
-        if there is None or there.state == "created":
-            await unless_cancelled(context, _stored(_fetch, context, resolved, staging))
-        return await _reach(lambda: context.target.ensure(spec))
-    except RunCancelled:
+        if resolved.datasets:
+            await _fetched(context, resolved, place, until)
+        if made := await _made(context, spec, place, until):
+            return made
+        raise not_there("its container or process", limit)
+    except (RunCancelled, NotStartedInTime):
         await clean(context, place, spec)
         raise
     finally:
-        # The target has them by now.
-        await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
+        if resolved.datasets:  # the target has them by now
+            await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
 
 
-def _fetch(context: LaunchContext, resolved: Resolved, staging: Path) -> None:
+async def _fetched(context: LaunchContext, resolved: Resolved, place: Place, until: float | None) -> None:
+    """Have the datasets of an attempt that was not started yet."""
+    there = await _reach(lambda: context.target.status(place))
+    if there is not None and there.state != "created":
+        return
+    late = threading.Event()
+    fetching = _stored(_fetch, context, resolved, lambda: late.is_set() or context.cancelled.is_set())
+    try:
+        seconds = None if until is None else max(0.0, until - time.monotonic())
+        error = not_there("its data", resolved.configuration.start_deadline)
+        await unless_cancelled(context, within(seconds, fetching, error))
+    finally:
+        late.set()
+
+
+async def _made(context: LaunchContext, spec: RunSpec, place: Place, until: float | None) -> AttemptStatus | None:
+    """Create or adopt the attempt; None: the infrastructure did not answer in time, and then had not started it."""
+    while True:
+        try:
+            return await context.target.ensure(spec)
+        except Unavailable:
+            if until is not None and time.monotonic() >= until:
+                break
+            await asyncio.sleep(_RETRY_SECONDS)
+    # Only the infrastructure knows what became of a call whose answer was lost.
+    there = await _reach(lambda: context.target.status(place))
+    return there if there is not None and there.state != "created" else None
+
+
+def _fetch(context: LaunchContext, resolved: Resolved, is_cancelled: Callable[[], bool]) -> None:
     """Have each dataset on this host, proven, before anything is started."""
-    copied, is_cancelled = list[AnyDataset](), context.cancelled.is_set
+    copied, staging = list[AnyDataset](), staging_folder(context)
     for dataset in resolved.datasets:
         if isinstance(dataset, CarriedDataset) and is_mounted(resolved.configuration, dataset):
             cache_dataset(context.store, dataset, dataset_cache(context.settings.home), is_cancelled)
@@ -248,8 +285,8 @@ async def completed(context: LaunchContext, resolved: Resolved, outcome: Outcome
     raise RunEnded(outcome, next_attempt(retry_policy(resolved), outcome.reason, reasons))
 
 
-async def never_started(context: LaunchContext, resolved: Resolved, why: NotStartedInTime) -> NoReturn:
-    """End an attempt of which nothing was made in time: recorded as any other, so that the policy counts it.
+async def never_started(context: LaunchContext, resolved: Resolved, why: LaunchError) -> NoReturn:
+    """End an attempt of which nothing was made, or not in time: recorded as any other, so that the policy counts it.
 
     Raises:
         RunEnded: always.
@@ -257,7 +294,8 @@ async def never_started(context: LaunchContext, resolved: Resolved, why: NotStar
     place = await _reach(lambda: context.target.place(attempt_name(context.run, context.attempt)))
     await _record_place(context, resolved.version, place)
     lost = lost_outcome(context.run, context.attempt, str(place))
-    end = {"reason": Reason.START_DEADLINE, "message": str(why), "parameters": resolved.overrides.parameters}
+    reason = Reason.START_DEADLINE if isinstance(why, NotStartedInTime) else Reason.INFRASTRUCTURE
+    end = {"reason": reason, "message": str(why), "parameters": resolved.overrides.parameters}
     outcome = diagnosed(lost.model_copy(update=end), ())
     await completed(context, resolved, await _stored(context.store.put_outcome, outcome))
     raise why
@@ -265,13 +303,15 @@ async def never_started(context: LaunchContext, resolved: Resolved, why: NotStar
 
 def retry_policy(resolved: Resolved) -> RetryPolicy:
     """The run's own retries, and the queue's where it has a word to say. Pure."""
-    own, queue = resolved.overrides.retries, resolved.configuration
+    queue = resolved.configuration
+    own = resolved.overrides.retries or queue.failure_retries or 0
 
     def number(of_queue: int | None) -> int:
         return own if of_queue is None else of_queue
 
     return RetryPolicy(
         failures=own,
+        memory=number(queue.memory_retries),
         timeouts=number(queue.timeout_retries),
         infrastructure=number(queue.infrastructure_retries),
         preemptions=number(queue.preemption_retries),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
@@ -19,7 +21,14 @@ from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED
 from launch_jobs.client import translated_errors
 from launch_jobs.context import is_on_queue
 from launch_jobs.live_log import LAST_LINES, LiveLine
+from launch_jobs.outbox import Outbox
 from launch_jobs.runs import GAP_LOGGER, OUTPUT_LOGGER
+
+Entry = dict[str, str | int | None]
+_LEAST_SIZE = 256
+"""Bytes of an entry in a call, beside its text."""
+
+_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox[Entry]] = WeakKeyDictionary()
 
 
 class RunOutput:
@@ -40,8 +49,7 @@ class RunOutput:
             Unavailable: the server does not answer, or is overloaded.
         """
         if PREFECT_LOGGING_TO_API_ENABLED.value():
-            async with translated_errors(), get_client() as client:
-                await client.create_logs([self._entry(line) for line in lines])
+            await _outbox().send([self._entry(line) for line in lines])
         self.last += [line.text for line in lines]
         if self._is_alone:
             for line in lines:
@@ -57,7 +65,7 @@ class RunOutput:
             found = await client.read_logs(log_filter=chosen, limit=200, sort=LogSort.TIMESTAMP_ASC)
         return any(entry.name.endswith((f".{OUTPUT_LOGGER}", f".{GAP_LOGGER}")) for entry in found)
 
-    def _entry(self, line: LiveLine) -> dict[str, str | int | None]:
+    def _entry(self, line: LiveLine) -> Entry:
         return {
             "name": f"prefect.task_runs.{GAP_LOGGER if line.left_out else OUTPUT_LOGGER}",
             "level": logging.WARNING if line.left_out else logging.INFO,
@@ -71,3 +79,16 @@ class RunOutput:
         logger = self._logger
         child = logger.getChild(OUTPUT_LOGGER) if isinstance(logger, PrefectLogAdapter) else logger
         child.info("%s", text, extra={"send_to_api": False})
+
+
+def _outbox() -> Outbox[Entry]:
+    """That of all runs of this event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _outboxes:
+        _outboxes[loop] = Outbox(_create_logs, lambda entry: _LEAST_SIZE + len(str(entry["message"])))
+    return _outboxes[loop]
+
+
+async def _create_logs(entries: Sequence[Entry]) -> None:
+    async with translated_errors(), get_client() as client:
+        await client.create_logs([*entries])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -74,6 +75,8 @@ class Prepared(Frozen):
     """Docker: image id or reference. Process: folder of the virtual environment, or empty."""
     workdir: str | None = None
     root: str | None = None
+    waited_s: float = 0.0
+    """Seconds of the start deadline that are gone: building is not meant by it, a pull is."""
 
 
 async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Resolved:
@@ -140,7 +143,7 @@ def _not_built(what: str, limit: float | None) -> LaunchError:
 
 
 def not_there(what: str, limit: float | None) -> LaunchError:
-    """The error of a start deadline that passed while something was fetched."""
+    """The error of a start deadline that passed while something was fetched or made."""
     return NotStartedInTime(f"Not started: {what} was not there within the start deadline of {limit or 0:g} s")
 
 
@@ -170,9 +173,9 @@ async def _prepare_image(
     builder = docker_builder(context.settings, access)
     if ready:
         say(f"Ready image {ready}")
-        limit = configuration.start_deadline
+        limit, asked = configuration.start_deadline, time.monotonic()
         await within(limit, bring_ready(ready, builder, access), not_there(f"the image {ready}", limit))
-        return Prepared(image=ready)
+        return Prepared(image=ready, waited_s=time.monotonic() - asked)
     what = await plan_image(
         resolved.version, context.store, context.settings, builder, base_image=configuration.base_image
     )

@@ -102,7 +102,8 @@ class Stopped(Frozen):
 class RetryPolicy(Frozen):
     """How many further attempts follow ends of each class; each class is counted for itself."""
 
-    failures: int = Field(default=0, ge=0, description="After a program that failed, or ran out of memory.")
+    failures: int = Field(default=0, ge=0, description="After a program that failed.")
+    memory: int = Field(default=0, ge=0, description="After one that the kernel ended for its memory.")
     timeouts: int = Field(default=0, ge=0, description="After the time limit.")
     infrastructure: int = Field(default=0, ge=0, description="After a loss of infrastructure, or no start in time.")
     preemptions: int = Field(default=0, ge=0, description="After the infrastructure took its machine back.")
@@ -113,7 +114,7 @@ class RetryPolicy(Frozen):
             return self.preemptions
         if reason.is_infrastructure:
             return self.infrastructure
-        return self.timeouts if reason is Reason.TIMEOUT else self.failures
+        return {Reason.TIMEOUT: self.timeouts, Reason.OUT_OF_MEMORY: self.memory}.get(reason, self.failures)
 
 
 class Retry(Frozen):
@@ -134,7 +135,7 @@ def next_attempt(policy: RetryPolicy, reason: Reason, earlier: tuple[Reason, ...
 
 
 def _class_of(reason: Reason) -> str:
-    if reason in {Reason.TIMEOUT, Reason.PREEMPTED, Reason.CANCELLED}:
+    if reason in {Reason.TIMEOUT, Reason.OUT_OF_MEMORY, Reason.PREEMPTED, Reason.CANCELLED}:
         return reason.value
     return "infrastructure" if reason.is_infrastructure else "failure"
 

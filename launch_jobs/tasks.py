@@ -18,7 +18,7 @@ from launch_jobs import execution, preparation
 from launch_jobs.artifacts import card_shown, show_end, show_results, show_unmade
 from launch_jobs.client import wait_for
 from launch_jobs.configured import configured_store, offer_git_account
-from launch_jobs.context import LaunchContext, current_context
+from launch_jobs.context import LaunchContext, current_context, is_on_queue
 from launch_jobs.errors import BuildError, LaunchError, Unavailable
 from launch_jobs.graph import stand_in
 from launch_jobs.job import JobVersion, Overrides
@@ -84,7 +84,7 @@ async def build_image(resolved: Resolved) -> Prepared:
         raise
     except LaunchError as error:
         await show_unmade(resolved.version, _unmade(error, context.kind), error, list(last))
-        if isinstance(error, preparation.NotStartedInTime):
+        if isinstance(error, preparation.NotStartedInTime) or (isinstance(error, Unavailable) and is_on_queue()):
             await execution.never_started(context, resolved, error)
         raise
 
@@ -109,7 +109,11 @@ async def execute_job(resolved: Resolved, prepared: Prepared) -> Outcome:
     context = _context()
     async with told_running(context), card_shown(context, resolved, prepared):
         output = RunOutput()
-        outcome = await execution.execute(context, resolved, prepared, output)
+        try:
+            outcome = await execution.execute(context, resolved, prepared, output)
+        except preparation.NotStartedInTime as error:
+            await show_unmade(resolved.version, Failure.START, error, [])
+            await execution.never_started(context, resolved, error)
     await show_results(context, resolved.version, outcome)
     await show_end(context, resolved.version, outcome, list(output.last))
     return await execution.completed(context, resolved, outcome)

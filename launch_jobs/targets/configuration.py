@@ -75,7 +75,8 @@ class ProcessConfiguration(Frozen):
         le=_YEAR_S,
         allow_inf_nan=False,
         title="Start deadline",
-        description="Most seconds until the program can start: for the pull of a ready image; null: no limit.",
+        description="Most seconds until the program starts, building aside: for the pull of a ready image, its data, "
+        "and its container; null: no limit.",
     )
     build_timeout: float | None = Field(
         default=None,
@@ -85,12 +86,26 @@ class ProcessConfiguration(Frozen):
         title="Build time limit",
         description="Most seconds that building the image or environment may take; null: no limit.",
     )
+    failure_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        title="Retries after a failure",
+        description="Further attempts of a run that was submitted without retries of its own; null: none.",
+    )
+    memory_retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        title="Retries after running out of memory",
+        description="Further attempts after the kernel ended it for its memory; null: as many as after a failure.",
+    )
     timeout_retries: int | None = Field(
         default=None,
         ge=0,
         le=100,
         title="Retries after a time limit",
-        description="Further attempts after the time limit; null: as many as the run's own retries.",
+        description="Further attempts after the time limit; null: as many as after a failure.",
     )
     infrastructure_retries: int | None = Field(
         default=None,
@@ -98,15 +113,15 @@ class ProcessConfiguration(Frozen):
         le=100,
         title="Retries after lost infrastructure",
         description="Further attempts, first in line, after a container, host or engine was lost or did not start in "
-        "time; null: as many as the run's own retries.",
+        "time; null: as many as after a failure.",
     )
     preemption_retries: int | None = Field(
         default=None,
         ge=0,
         le=1000,
         title="Retries after preemption",
-        description="Further attempts, first in line, after the machine was taken back; null: as many as the run's "
-        "own retries.",
+        description="Further attempts, first in line, after the machine was taken back; null: as many as after "
+        "a failure.",
     )
     stop_grace_seconds: float = Field(
         default=10,

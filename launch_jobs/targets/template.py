@@ -7,6 +7,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TypeVar, cast
 
 from jsonschema import Draft202012Validator
@@ -71,14 +72,21 @@ def with_defaults(template: Mapping[str, JsonValue], values: Mapping[str, JsonVa
 
 
 def check_template(template: Mapping[str, JsonValue], model: type[ProcessConfiguration]) -> None:
-    """Check what an operator wrote, when a queue is made and again at each claim.
+    """Check what an operator wrote, when a queue is made and again for each run.
 
     Raises:
         BadInput: the template is malformed; one line says where.
         Refused: it wants what no queue may give (privileged, volumes, host namespaces …).
     """
-    configuration, schema = _part(template, "job_configuration"), _part(template, "variables")
     _check_size("the base job template", dict(template))
+    _check_text(json.dumps(template), model)
+
+
+@lru_cache(maxsize=64)
+def _check_text(text: str, model: type[ProcessConfiguration]) -> None:
+    """Check a template once: to prove a schema is a twentieth of all that an agent computes for a run."""
+    template = cast("JsonObject", json.loads(text))
+    configuration, schema = _part(template, "job_configuration"), _part(template, "variables")
     for key in configuration:
         if key not in model.model_fields:
             raise Refused(f"job_configuration sets {key!r}, which {model.work_pool_type} queues do not allow", do=_MEND)

@@ -1,4 +1,4 @@
-"""Which ends are followed by another attempt: four classes, each counted for itself."""
+"""Which ends are followed by another attempt: five classes, each counted for itself."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pytest
 
 from launch_jobs.run import Reason, Retry, RetryPolicy, next_attempt
 
-POLICY = RetryPolicy(failures=1, timeouts=2, infrastructure=3, preemptions=4)
+POLICY = RetryPolicy(failures=1, memory=5, timeouts=2, infrastructure=3, preemptions=4)
 
 
 @pytest.mark.parametrize(
     ("reason", "limit", "at_head"),
     [
         (Reason.EXITED, 1, False),
-        (Reason.OUT_OF_MEMORY, 1, False),
+        (Reason.OUT_OF_MEMORY, 5, False),
         (Reason.TIMEOUT, 2, False),
         (Reason.INFRASTRUCTURE, 3, True),
         (Reason.START_DEADLINE, 3, True),
@@ -30,7 +30,8 @@ def test_each_class_has_its_own_number(reason: Reason, limit: int, at_head: bool
 
 def test_other_classes_use_nothing_up() -> None:
     """A run that lost three machines still has its one try after a failure."""
-    earlier = (Reason.INFRASTRUCTURE, Reason.START_DEADLINE, Reason.INFRASTRUCTURE, Reason.TIMEOUT, Reason.PREEMPTED)
+    lost = (Reason.INFRASTRUCTURE, Reason.START_DEADLINE, Reason.INFRASTRUCTURE)
+    earlier = (*lost, Reason.TIMEOUT, Reason.PREEMPTED, *(Reason.OUT_OF_MEMORY,) * 5)
     assert next_attempt(POLICY, Reason.EXITED, earlier) == Retry(number=1, limit=1, at_head=False)
     assert next_attempt(POLICY, Reason.OUT_OF_MEMORY, (*earlier, Reason.EXITED)) is None
     assert next_attempt(POLICY, Reason.INFRASTRUCTURE, earlier) is None

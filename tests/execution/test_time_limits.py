@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import requests
 
 from launch_jobs.context import LaunchContext
+from launch_jobs.engine import Engine, connect
 from launch_jobs.errors import LaunchError
-from launch_jobs.execution import RunEnded, never_started
+from launch_jobs.execution import RunEnded, execute, lost_outcome, never_started
 from launch_jobs.job import Entrypoint, Environment, ImageSource, Job, JobVersion, JsonObject, Origin, Overrides
-from launch_jobs.preparation import NotBuiltInTime, NotStartedInTime, RunCancelled, prepare, resolve
-from launch_jobs.run import Reason, Retry, RunState
+from launch_jobs.live_log import Sink
+from launch_jobs.names import attempt_name
+from launch_jobs.preparation import NotBuiltInTime, NotStartedInTime, Prepared, RunCancelled, prepare, resolve
+from launch_jobs.run import OutputFile, Outputs, Reason, Retry, RunState
 from launch_jobs.settings import LaunchSettings
+from launch_jobs.store.content import digest_file
 from launch_jobs.store.jobs import JobStore
-from launch_jobs.targets.configuration import CONFIGURATIONS
+from launch_jobs.targets.docker import DockerTarget
+from launch_jobs.targets.queue_types import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.testing import MemoryObjects, MemoryProcess, MemoryTarget
 
@@ -59,6 +68,59 @@ async def test_a_pull_that_never_ends_is_no_start_in_time(tmp_path: Path, docker
     assert (ended.value.outcome.reason, ended.value.outcome.state) == (Reason.START_DEADLINE, RunState.CRASHED)
     assert ended.value.retry == Retry(number=1, limit=1, at_head=True)
     assert context.store.outcome("0123", 1) == ended.value.outcome
+
+
+class AwayEngine:
+    """A real engine that answers no call which makes a container."""
+
+    def __init__(self) -> None:
+        self._engine = connect()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "create_container_from_config":
+            raise requests.ConnectionError("away")
+        return getattr(self._engine, name)
+
+
+async def test_a_container_that_is_not_made_in_time_is_no_start_in_time(tmp_path: Path, docker_base: str) -> None:
+    """The engine said nothing for too long; nothing of the attempt is left, and what the pull took counts."""
+    target = DockerTarget(lambda: cast("Engine", AwayEngine()))
+    context = replace(_context(tmp_path, "docker", {"start_deadline": 60}), target=target)
+    resolved = await resolve(context, _image_job(context.store, docker_base).reference, Overrides())
+    prepared = Prepared(image=docker_base, waited_s=59.5)
+    with pytest.raises(NotStartedInTime, match=r"its container or process was not there within .* 60 s"):
+        await execute(context, resolved, prepared, cast("Sink", None))
+    assert await target.status(await target.place(attempt_name("0123", 1))) is None
+    target.close()
+
+
+class SilentObjects(MemoryObjects):
+    """A store that gives no file out before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def download(self, key: str, path: Path) -> None:
+        """Wait, then write it."""
+        self.gate.wait(60)
+        super().download(key, path)
+
+
+async def test_data_that_does_not_come_in_time_is_no_start_in_time(tmp_path: Path) -> None:
+    """With a reason of its own; the program never ran."""
+    objects, file = SilentObjects(), tmp_path / "weights"
+    file.write_bytes(b"1")
+    context = replace(_context(tmp_path, "docker", {"start_deadline": 0.5}), store=JobStore(objects))
+    output = OutputFile(path="weights", size=1, digest=digest_file(file))
+    context.store.put_output("earlier", 1, output, file)
+    left = lost_outcome("earlier", 1, "docker://e/n").model_copy(update={"outputs": Outputs(files=(output,))})
+    context.store.put_outcome(left)
+    overrides = Overrides(datasets={"weights": "outputs://earlier/1"})
+    resolved = await resolve(context, _image_job(context.store, "i@sha256:" + "0" * 64).reference, overrides)
+    with pytest.raises(NotStartedInTime, match=r"its data was not there within the start deadline of 0\.5 s"):
+        await execute(context, resolved, Prepared(image="i"), cast("Sink", None))
+    objects.gate.set()
 
 
 async def test_a_cancel_ends_a_pull_at_once(tmp_path: Path, docker_base: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import psutil
 from fault_engine import SOCKET, EngineWitness, engine_witness, remove_all
 from fault_history import PROGRAM
 from fault_proxy import FaultProxy, proxy_to
@@ -166,15 +167,11 @@ class Bench:
 
     def kill_server(self) -> None:
         """End the Prefect server as `kill -9` does."""
-        for process in server.running(self.settings):
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+        _kill(server.running(self.settings))
 
     def kill_database(self) -> None:
         """End PostgreSQL as `kill -9` does; it recovers when it is started again."""
-        for process in postgres.installed(self.home).running():
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+        _kill(postgres.installed(self.home).running())
 
     def witness(self, store: JobStore) -> JobVersion:
         """The witness program, as a job of another store."""
@@ -193,14 +190,8 @@ class Bench:
     @asynccontextmanager
     async def locked(self, run: str) -> AsyncGenerator[None]:
         """Have a run's row locked, as the server's own services do for a moment: its poll passes over it."""
-        url = await asyncio.to_thread(postgres.start, postgres.installed(self.home))
-        database = create_async_engine(url)
-        try:
-            async with database.begin() as other:
-                await other.execute(text("SELECT 1 FROM flow_run WHERE id = :run FOR UPDATE"), {"run": run})
-                yield
-        finally:
-            await database.dispose()
+        async with row_locked(self.home, run):
+            yield
 
     async def until(self, what: Callable[[], object], seconds: float) -> bool:
         """Wait until something holds; False if it did not in time."""
@@ -210,6 +201,19 @@ class Bench:
                 return False
             await asyncio.sleep(0.05)
         return True
+
+
+@asynccontextmanager
+async def row_locked(home: Path, run: str) -> AsyncGenerator[None]:
+    """Have the row of a run of this home's server locked."""
+    url = await asyncio.to_thread(postgres.start, postgres.installed(home))
+    database = create_async_engine(url)
+    try:
+        async with database.begin() as other:
+            await other.execute(text("SELECT 1 FROM flow_run WHERE id = :run FOR UPDATE"), {"run": run})
+            yield
+    finally:
+        await database.dispose()
 
 
 @asynccontextmanager
@@ -282,6 +286,13 @@ class _environment:
     def __exit__(self, *_: object) -> None:
         os.environ.clear()
         os.environ.update(self._before)
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
 
 
 @contextmanager

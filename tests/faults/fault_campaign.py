@@ -11,7 +11,7 @@ from random import Random
 
 from fault_bench import Bench, bench
 from fault_checker import Violation, longest_recovery, violations
-from fault_control import stock_round
+from fault_control import StockKind, stock_round
 from fault_round import new_round
 from fault_table import Fault
 
@@ -52,10 +52,13 @@ class Played:
     stock: bool = False
 
 
-async def play(bench: Bench, fault: Fault, folder: Path, runs: int, *, stock: bool = False) -> Played:
-    """Play one round; with stock workers in place of our agents, as control."""
+async def play(bench: Bench, fault: Fault, folder: Path, runs: int, *, stock: StockKind | None = None) -> Played:
+    """Play one round; with stock workers of that type in place of our agents, as control."""
     begun = time.monotonic()
-    async with (stock_round if stock else new_round)(bench, folder, limit=fault.limit) as round:
+    made = new_round(bench, folder, limit=fault.limit)
+    if stock:
+        made = stock_round(bench, folder, limit=fault.limit, kind=stock)
+    async with made as round:
         await fault.inject(round, runs)
         await round.settle()
         history = await round.history()
@@ -70,7 +73,7 @@ async def play(bench: Bench, fault: Fault, folder: Path, runs: int, *, stock: bo
             longest_recovery(history),
             tuple(found),
             tuple(round.notes),
-            stock,
+            bool(stock),
         )
 
 
@@ -103,11 +106,14 @@ async def campaign(
         say: is told of each.
     """
     played: list[Played] = []
-    async with bench(folder, patience=options.patience, docker=options.docker) as made:
+    async with bench(
+        folder, patience=options.patience, docker=options.docker and not all(stock for _, stock in rounds)
+    ) as made:
         for number, (fault, stock) in enumerate(rounds):
             made.random = Random(f"{options.seed} {number} {fault.number}")
             name = f"{number:03}-{'stock-' if stock else ''}{fault.number.replace(':', '-')}"
-            played.append(await _one(made, fault, folder / "rounds" / name, options.at_once, stock=stock))
+            kind = ("docker" if options.docker else "process") if stock else None
+            played.append(await _one(made, fault, folder / "rounds" / name, options.at_once, kind))
             say(played[-1])
         begun = time.monotonic()
         end = Played("check", "launch check", 0, 0.0, 0.0, await check(made), ())
@@ -116,10 +122,10 @@ async def campaign(
     return played
 
 
-async def _one(made: Bench, fault: Fault, folder: Path, runs: int, *, stock: bool) -> Played:
+async def _one(made: Bench, fault: Fault, folder: Path, runs: int, stock: StockKind | None) -> Played:
     try:
         return await play(made, fault, folder, runs, stock=stock)
     except Exception as error:  # noqa: BLE001 - a bench that breaks is told, and the next round goes on
         broken = Violation("bench", fault.number, f"{type(error).__name__}: {error}")
         await made.repair()
-        return Played(fault.number, fault.what, 0, 0.0, 0.0, (broken,), (), stock)
+        return Played(fault.number, fault.what, 0, 0.0, 0.0, (broken,), (), bool(stock))

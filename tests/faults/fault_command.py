@@ -98,7 +98,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--at-once", type=int, default=4, help="runs a round")
     parser.add_argument("--faults", default="", help="only these, F06,F10…")
     parser.add_argument("--patience", type=float, default=1.0, help="factor on all times, for a busy machine")
-    parser.add_argument("--stock", action="store_true", help="the control: stock process workers in place of agents")
+    parser.add_argument("--stock", action="store_true", help="the control: stock workers in place of agents")
     parser.add_argument("--docker", action="store_true", help="on docker queues")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--list", action="store_true", help="say which faults there are")

@@ -1,4 +1,4 @@
-"""The control: the same rounds with stock Prefect process workers. Where it passes, the fault proves nothing."""
+"""The control: the same rounds with stock Prefect workers. Where it passes, the fault proves nothing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import control_flow
 from fault_bench import AgentProcess, Bench, How
-from fault_history import Asked, Record
+from fault_checker import RECOVERY_S
+from fault_engine import remove_labelled
+from fault_history import Asked, Record, Seen, read_witness
 from fault_round import Round
 from fault_server import logs_of, states_of
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -23,11 +25,14 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.workers.process import ProcessWorker
+from prefect_docker.worker import DockerWorker
 
 from launch_jobs.client import connect
 from launch_jobs.errors import LaunchError
 from launch_jobs.runs import cancel_run
 
+StockKind = Literal["process", "docker"]
+_LABEL = "launch-jobs-faults"
 NAMES = ("F06", "F10", "F17", "F28", "F31", "F33", "F33d")
 SHORT = ("F06", "F10", "F33d")
 """Where it surely fails, and soon."""
@@ -36,11 +41,23 @@ _HERE = Path(__file__).parent
 
 @dataclass
 class StockRound(Round):
-    """A round with stock workers."""
+    """A round with stock workers; what ran is told by the programs themselves, also of those in containers."""
+
+    kind: StockKind = "process"
+
+    @property
+    def witness(self) -> Path:
+        """The file that programs append to."""
+        return self.folder / "witness"
+
+    def seen(self) -> tuple[Seen, ...]:
+        """What it tells now."""
+        text = self.witness.read_text() if self.witness.exists() else ""
+        return read_witness(line for line in text.splitlines(keepends=True) if line.endswith("\n"))
 
     def agent(self, how: How = How()) -> AgentProcess:  # noqa: B008 - frozen
         """Start a stock worker; crash points and homes are ours alone."""
-        command = ("-m", "prefect", "worker", "start", "--pool", self.queue, "--type", "process")
+        command = ("-m", "prefect", "worker", "start", "--pool", self.queue, "--type", self.kind)
         self.agents.append(self.bench.agent(self.queue, How(clock=how.clock, command=command)))
         return self.agents[-1]
 
@@ -82,13 +99,16 @@ class StockRound(Round):
 
 
 @asynccontextmanager
-async def stock_round(bench: Bench, folder: Path, *, limit: int | None = None) -> AsyncGenerator[StockRound]:
-    """A round on a stock process pool of its own."""
+async def stock_round(
+    bench: Bench, folder: Path, *, limit: int | None = None, kind: StockKind = "process"
+) -> AsyncGenerator[StockRound]:
+    """A round on a stock pool of its own."""
     pool = f"stock-{uuid.uuid4().hex[:6]}"
     folder.mkdir(parents=True)  # noqa: ASYNC240 - once, and local
-    template = ProcessWorker.get_default_base_job_template()
+    worker = ProcessWorker if kind == "process" else DockerWorker
+    template = worker.get_default_base_job_template()
     async with connect() as client:
-        create = WorkPoolCreate(name=pool, type="process", base_job_template=template, concurrency_limit=limit)
+        create = WorkPoolCreate(name=pool, type=kind, base_job_template=template, concurrency_limit=limit)
         await client.create_work_pool(create)
         flow = await client.create_flow_from_name("fault-control")
         await client.create_deployment(
@@ -98,11 +118,28 @@ async def stock_round(bench: Bench, folder: Path, *, limit: int | None = None) -
             entrypoint="control_flow.py:work",
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(_HERE)}}],
             enforce_parameter_schema=False,
+            job_variables=_container(bench, folder, pool) if kind == "docker" else {},
         )
     try:
-        yield StockRound(bench, pool, folder, limit)
+        yield StockRound(bench, pool, folder, limit, settle_s=RECOVERY_S / bench.patience, kind=kind)
     finally:
         bench.stop_agents()
         bench.agents.clear()
+        if kind == "docker":
+            remove_labelled(f"{_LABEL}={pool}")
         async with connect() as client:
             await client.delete_work_pool(pool)
+
+
+def _container(bench: Bench, folder: Path, pool: str) -> dict[str, object]:
+    """Job variables of a container in which Prefect is this environment's, and files are where they are here."""
+    python = Path(sys.prefix).resolve()
+    seen = (python, Path(sys.base_prefix).resolve(), _HERE, bench.program.parent)
+    return {
+        "image": bench.images.get("LAUNCH_JOBS_BASE_IMAGE", ""),
+        "image_pull_policy": "Never",
+        "network_mode": "host",
+        "command": f"{python}/bin/python -m prefect flow-run execute",
+        "volumes": [*(f"{path}:{path}:ro" for path in seen), f"{folder}:{folder}"],
+        "labels": {_LABEL: pool},
+    }

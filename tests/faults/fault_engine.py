@@ -71,5 +71,11 @@ def remove_all(job: str, runs: set[str]) -> None:
         _docker("rmi", "-f", image)
 
 
+def remove_labelled(label: str) -> None:
+    """Remove all containers with a label."""
+    for container in _docker("ps", "-aq", "--filter", f"label={label}"):
+        _docker("rm", "-f", container)
+
+
 def _docker(*arguments: str) -> list[str]:
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.splitlines()

@@ -13,7 +13,8 @@ from fault_kinds import OUTAGE_S, WAIT_S
 from fault_proxy import Rule
 from fault_round import Round
 
-_QUICK = {"PREFECT_WORKER_HEARTBEAT_SECONDS": "1", "LAUNCH_JOBS_ADOPT_GRACE_S": "3"}
+_HOST = {"LAUNCH_JOBS_ALLOW_PROCESS": "1"}  # the server is on another host: ours
+_QUICK = _HOST | {"PREFECT_WORKER_HEARTBEAT_SECONDS": "1", "LAUNCH_JOBS_ADOPT_GRACE_S": "3"}
 _TAKEN_OVER_S = 30.0
 """Three heartbeats, the 15 s between two looks of the server, the grace, and the next sweep of the other agent."""
 
@@ -52,7 +53,7 @@ async def cut_off(way: Way, round: Round, runs: int) -> None:
         round.notes.append("missed: no network namespaces here")
         return
     host = await _host(round)
-    round.agent(How(under=host.under, api=host.api.address))
+    round.agent(How(under=host.under, api=host.api.address, more=_HOST))
     await round.submit(runs, seconds=4)
     await _started(round, runs)
     host.cut(way)
@@ -69,7 +70,7 @@ async def lossy(round: Round, runs: int) -> None:
     host = await _host(round)
     host.lose(0.2)
     host.api.rules.append(Rule(".", "delay", times=10_000, seconds=0.2))
-    round.agent(How(under=host.under, api=host.api.address))
+    round.agent(How(under=host.under, api=host.api.address, more=_HOST))
     await round.submit(runs, seconds=1)
     await round.bench.until(lambda: len(round.finished()) >= runs, 2 * WAIT_S)
     host.api.rules.clear()

@@ -56,6 +56,7 @@ class Round:
     ended: dict[str, float] = field(default_factory=dict[str, float])
     agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
     lane: str = ""
+    settle_s: float = 1.5 * RECOVERY_S
     more: dict[str, str] = field(default_factory=dict[str, str])
     """Of the environment of all its agents."""
     other_store: tuple[JobStore, JobVersion] | None = None
@@ -175,7 +176,7 @@ class Round:
         self.bench.engine.come_back()
         self._see_to_an_agent()
         self.cleared = time.monotonic()
-        deadline = self.cleared + 1.5 * RECOVERY_S * self.bench.patience
+        deadline = self.cleared + self.settle_s * self.bench.patience
         wanted = {asked.run for asked in self.asked if asked.run}
         while not wanted <= set(self.ended) and time.monotonic() < deadline:
             with suppress(LaunchError):

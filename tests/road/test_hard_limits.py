@@ -53,7 +53,7 @@ async def _times(road: Road, submitted: list[tuple[str, Path]]) -> list[tuple[fl
 
 
 async def test_a_queue_limit_is_never_exceeded(road: Road, tmp_path: Path) -> None:
-    """Eight agents of two queues start no more than each limit at once; one by one they start in order of submission."""
+    """Eight agents of two queues never exceed either limit; where it is one, runs start in the order of submission."""
     queues = [await road.queue("process", limit=limit) for limit in (1, 2)]
     one, two = [await _spans(road, tmp_path, queue, runs) for queue, runs in zip(queues, (6, 8), strict=True)]
     for _ in range(_AGENTS):

@@ -86,6 +86,8 @@ async def test_an_agent_at_its_limit(road: Road, tmp_path: Path) -> None:
     why = await _why(road, waiting)
     assert why.cause is Cause.AGENT_LIMIT, why.what
     assert "is at its limit (1 of 1 runs)" in why.what
+    # In the Prefect UI, too, and after that has called it late.
+    await road.until(waiting, lambda info: "is at its limit (1 of 1 runs)" in (info.reason or ""))
     open_gate(tmp_path / "gate")
     await road.end(waiting)
 

@@ -56,7 +56,7 @@ def _secured(**fields: Any) -> JsonObject:
 
 def test_what_we_render_needs_no_grant() -> None:
     """Our own objects, secrets and limits included, need nothing; nor does a queue that asks for volumes of its own."""
-    values: JsonObject = {
+    values: dict[str, Any] = {
         "secrets": ["key=KEY"],
         "gpus": 2,
         "shm_size": "1Gi",
@@ -140,7 +140,7 @@ HOSTILE: list[tuple[JsonObject, str, JsonObject | None]] = [
 @pytest.mark.parametrize(("pod", "message", "_grant"), HOSTILE)
 def test_hostile_pod_is_refused(pod: JsonObject, message: str, _grant: object, kind: str) -> None:
     """In any kind of object, and the message names the field and what the operator can do."""
-    with pytest.raises(Refused, match="agent.toml") as caught:
+    with pytest.raises(Refused, match=r"agent\.toml") as caught:
         check_workload(_workload(pod, kind), NOTHING)
     assert message in str(caught.value)
 
@@ -191,7 +191,7 @@ def test_part_of_a_pod_is_judged_too() -> None:
         "spec": cast("JsonObject", {"podTemplateOverrides": overrides}),
     }
     configuration = KubernetesConfiguration(manifest=manifest)
-    with pytest.raises(Refused, match="hostPID.*admin"):
+    with pytest.raises(Refused, match=r"hostPID.*admin"):
         check_workload(workload(render_kubernetes(ATTEMPT, configuration, KINDS), KINDS), NOTHING)
 
 

@@ -15,6 +15,8 @@ PROGRAM_CONTAINERS = OURS + "containers"
 _NOT_THERE = ("not found", "no such file")
 _NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 _OURS = "launch-"
+_NEVER = "1970-"
+"""What stands as the start of a container that could not be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def was_program_running(pod: JsonObject) -> bool:
 def starts(pod: JsonObject) -> list[str]:
     """When its program's containers started."""
     paths = ("state.running.startedAt", "state.terminated.startedAt", "lastState.terminated.startedAt")
-    return [moment for one in program_containers(pod) for path in paths if (moment := text(one, path))]
+    found = [text(one, path) for one in program_containers(pod) for path in paths]
+    return [moment for moment in found if moment and not moment.startswith(_NEVER)]
 
 
 def ends(pod: JsonObject) -> list[ProgramEnd]:

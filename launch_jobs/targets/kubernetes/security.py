@@ -45,6 +45,8 @@ def restrict(pod: JsonObject) -> None:
         if own.get("privileged") is not True:
             own.setdefault("allowPrivilegeEscalation", False)
         part(own, "capabilities").setdefault("drop", ["ALL"])
+        if _is_root(own):
+            own.setdefault("runAsNonRoot", False)
 
 
 def _is_root(security: JsonObject) -> bool:

@@ -23,6 +23,12 @@ _CONTAINER = frozenset(
 )
 _MOUNT = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedBinding"})
 _REFUSED = ("FailedCreate", "FailedCreatePod", "Error creating")
+_PULL = re.compile(
+    r'Back-off pulling image "[^"]*"(: |$)|ErrImagePull: |rpc error: code = \w+ desc = '
+    r'|failed to (pull and unpack image|resolve reference) "[^"]*": '
+)
+"""What stands before the cause; one part of it comes and goes with each try."""
+
 _PREEMPTION = re.compile(r"[.,]?\s*(no new claims to deallocate, )?preemption: .*$", re.DOTALL)
 
 
@@ -64,7 +70,9 @@ def pod_cause(pod: JsonObject, events: Events) -> Why:
     for container in all_containers(pod):
         reason, message = text(container, "state.waiting.reason"), text(container, "state.waiting.message")
         if reason in _IMAGE:
-            return why(Cause.IMAGE, reason, str(container.get("image") or ""), message)
+            return why(
+                Cause.IMAGE, f"The image {container.get('image')} cannot be pulled", _PULL.sub("", message) or reason
+            )
         if reason in _CONTAINER:
             return why(Cause.CONFIGURATION, reason, message)
     return _unmounted(pod, events)
