@@ -38,7 +38,7 @@ LONG = timedelta(minutes=2)
 
 _ACTIVE = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 _PROGRAM_ENDED = ("Exited with code", "Stopped at its time limit", "Killed for using more memory", "Its container or")
-"""How the messages of runs begin whose program had started (`execution.conclude`)."""
+"""How the messages of runs begin whose program had started (`conclusion.conclude`)."""
 
 
 class Fault(Frozen):

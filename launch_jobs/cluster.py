@@ -294,6 +294,20 @@ class Cluster:
             return self._client
 
 
+async def sign_of_life(access: ClusterAccess | None = None) -> str:
+    """Version and identity of a cluster, for people.
+
+    Raises:
+        Unavailable: there is none, or it does not answer.
+    """
+    cluster = Cluster(access)
+    try:
+        version = await cluster.read("/version")
+    finally:
+        await cluster.close()
+    return f"Kubernetes {version.get('gitVersion')}"
+
+
 def _caller(client: ApiClient) -> _Caller:
     return cast("_Caller", client)
 

@@ -132,8 +132,14 @@ def make_target(
 
         return ProcessTarget(settings.home)
     if kind == "kubernetes":
+        from launch_jobs.targets.kubernetes.kinds import load_kinds
         from launch_jobs.targets.kubernetes.target import KeeperChoice, KubernetesTarget
 
-        to = cluster or ReachedCluster()
-        return KubernetesTarget(to.access, keeper=KeeperChoice(to.outputs_image, to.outputs_wait))
+        to, file = cluster or ReachedCluster(), agent or AgentFile()
+        return KubernetesTarget(
+            to.access,
+            grants=file.allow.kubernetes,
+            kinds=load_kinds(file.kinds),
+            keeper=KeeperChoice(to.outputs_image, to.outputs_wait),
+        )
     raise BadInput(f"{kind!r} is no target", do="Choose docker, kubernetes or process")

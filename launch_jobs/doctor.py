@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -48,6 +49,7 @@ def check_all(settings: LaunchSettings) -> list[Check]:
         _checked("store", _store, settings),
         _checked("disk", _disk, settings),
         *_docker(settings),
+        _cluster(),
         _tool("git", "captures git sources", "Install git to capture from git repositories"),
         _tool("uv", "makes environments for process queues", "Optional: the one beside Launch Jobs is used"),
     ]
@@ -160,6 +162,17 @@ def _docker(settings: LaunchSettings) -> list[Check]:
         return [Check("docker", None, error.what, error.do)]
     finally:
         engine.close()
+
+
+def _cluster() -> Check:
+    """The cluster that this machine's own configuration names; queues may name others."""
+    from launch_jobs.cluster import sign_of_life
+
+    try:
+        return Check("kubernetes", True, asyncio.run(asyncio.wait_for(sign_of_life(), _LIMIT_S)))
+    except (LaunchError, TimeoutError) as error:
+        what = error.what if isinstance(error, LaunchError) else f"no answer within {_LIMIT_S} s"
+        return Check("kubernetes", None, what, "Set KUBECONFIG to serve Kubernetes queues")
 
 
 def _builder() -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
@@ -37,6 +38,9 @@ from launch_jobs.targets.template import merge_variables, render_configuration
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+
+_DISK_S = 2.0
+_DISK_IS_ILL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
 class RunCancelled(LaunchError):
@@ -93,12 +97,18 @@ async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Res
         context.template, merge_variables(context.template, *context.variables), CONFIGURATIONS[context.kind]
     )
     await _check_host(context, configuration, version.job.source)
+    datasets = await asyncio.to_thread(find_datasets, context.store, overrides.datasets, version)
+    if datasets and context.kind == "kubernetes":
+        raise BadInput(
+            "Datasets do not reach the pods of a Kubernetes queue yet",
+            do="Mount a volume (the queue's field volumes), read them in the program, or put them into the image",
+        )
     return Resolved(
         version=version,
         overrides=overrides.model_copy(update={"parameters": parameters}),
         configuration=configuration,
         written=paths_to_collect(record.outputs for record in records),
-        datasets=await asyncio.to_thread(find_datasets, context.store, overrides.datasets, version),
+        datasets=datasets,
     )
 
 
@@ -215,8 +225,19 @@ async def _prepare_folder(context: LaunchContext, resolved: Resolved, say: Say) 
         environment = str(await prepare_environment(job.environment, context.settings, say, fetch=fetch))
     root = context.settings.home / "sources" / attempt_name(context.run, context.attempt)
     if not root.exists():
-        await asyncio.to_thread(_checkout, context, resolved.version, root)
+        await _on_disk(lambda: _checkout(context, resolved.version, root))
     return Prepared(image=environment, workdir=str(root / job.entrypoint.directory), root=str(root))
+
+
+async def _on_disk(make: Callable[[], None]) -> None:
+    """Make something on this host's disk. While that is full or fails we wait: it is never the run's failure."""
+    while True:
+        try:
+            return await asyncio.to_thread(make)
+        except OSError as error:
+            if error.errno not in _DISK_IS_ILL:
+                raise
+        await asyncio.sleep(_DISK_S)
 
 
 def _checkout(context: LaunchContext, version: JobVersion, into: Path) -> None:
@@ -274,7 +295,7 @@ def render(context: LaunchContext, resolved: Resolved, prepared: Prepared, place
         from launch_jobs.targets.render import render_kubernetes
 
         if isinstance(configuration, KubernetesConfiguration):
-            return render_kubernetes(attempt, configuration, load_kinds())
+            return render_kubernetes(attempt, configuration, load_kinds(context.agent.kinds))
     return render_process(attempt, configuration, place.name)
 
 

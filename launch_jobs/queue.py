@@ -52,7 +52,7 @@ class QueueInfo(Frozen):
     """A launch queue as `launch queue show` tells it."""
 
     name: str
-    type: str = Field(description="docker or process.")
+    type: str = Field(description="docker, kubernetes or process.")
     paused: bool
     status: str = Field(description="Prefect's: ready (an agent polls it), not_ready, paused.")
     limit: int | None = Field(default=None, description="Most runs at once, over all agents.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_validator
 
 from launch_jobs.errors import BadInput, RunFailed
 from launch_jobs.job import Frozen, JsonObject
@@ -90,7 +90,16 @@ class Failure(StrEnum):
     PREEMPTED = "preempted"
 
 
-class Stopped(Frozen):
+class Grown(Frozen):
+    """What an agent of one version tells and one of another may read: fields that the reader does not know are left.
+
+    It must never call an end damaged, and begin the run again, because a newer agent said more of it.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Stopped(Grown):
     """Proof of a stop: moments (ISO 8601, UTC) of what was done, and of when nothing of the attempt ran any more."""
 
     asked: str | None = Field(default=None, description="When the agent following it learned that it must end.")
@@ -164,7 +173,7 @@ class OutputsUrl(Frozen):
         return f"outputs://{self.run}/{self.attempt}{'/' if self.path else ''}{self.path}"
 
 
-class OutputFile(Frozen):
+class OutputFile(Grown):
     """One file that a run left."""
 
     path: str = Field(description="Relative, `/` between parts.")
@@ -172,7 +181,7 @@ class OutputFile(Frozen):
     digest: Digest
 
 
-class Outputs(Frozen):
+class Outputs(Grown):
     """The files and metrics that an attempt left."""
 
     files: tuple[OutputFile, ...] = ()
@@ -180,7 +189,7 @@ class Outputs(Frozen):
     metrics: JsonObject = Field(default_factory=dict, description="A flat `metrics.json` among the files.")
 
 
-class Outcome(Frozen):
+class Outcome(Grown):
     """The end of one attempt, written once; Prefect's state is its projection."""
 
     run: str
@@ -205,6 +214,12 @@ class Outcome(Frozen):
         default=(), description="Of an end that is a failure: what the infrastructure remembers, one line an event."
     )
     stopped: Stopped | None = Field(default=None, description="How we ended it; None: it ended by itself.")
+
+    @field_validator("failure", mode="before")
+    @classmethod
+    def _known_failure(cls, value: object) -> object:
+        """A kind of failure that a newer version tells apart is none that we know; the reason says enough."""
+        return None if isinstance(value, str) and value not in frozenset(Failure) else value
 
     @property
     def signal(self) -> int | None:

@@ -61,6 +61,9 @@ class LaunchSettings(BaseSettings):
         ge=0,
         description="Seconds for which another home's agent was seen offline before its runs are taken over.",
     )
+    health_host: str = Field(
+        default="127.0.0.1", description="Address on which `launch agent --health-port` answers; in a pod 0.0.0.0."
+    )
     allow_process: bool = Field(default=False, description="Serve process queues of a server that is not on loopback.")
     port: int = Field(default=4200, ge=0, le=65535, description="Port of the embedded server; 0 takes a free one.")
 

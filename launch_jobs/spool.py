@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from launch_jobs.redaction import Redactor
+from launch_jobs.settings import LaunchSettings
 from launch_jobs.targets import LogChunk
 
 LIMIT = 1 << 30
@@ -78,6 +79,11 @@ class Spool:
     def remove(self) -> None:
         """Delete the local copy; the store has the whole."""
         remove_spool(self.path)
+
+
+def log_path(settings: LaunchSettings, attempt: str) -> Path:
+    """Where an attempt's output is on its way home; the file is made as soon as its container or process is there."""
+    return settings.home / "logs" / "runs" / f"{attempt}.log"
 
 
 def remove_spool(log: Path) -> None:

@@ -138,12 +138,17 @@ async def told_running(context: LaunchContext) -> AsyncGenerator[None]:
 
 
 async def _tell_where(context: LaunchContext, over: asyncio.Event) -> None:
+    told = ""
     while not await _within(_PAUSE_S, over):
         try:
             place = await context.target.place(attempt_name(context.run, context.attempt))
             status = await context.target.status(place)
         except Unavailable:
             continue
+        if status is not None and status.state == "created" and status.error not in {"", told} and not over.is_set():
+            told = status.error
+            get_run_logger().info("Waiting to start: %s", told)
+            await _tell(f"Waiting to start: {told}")
         if status is not None and status.state == "running":
             if not over.is_set():
                 await _tell(running_message(place, platform.node()))

@@ -8,9 +8,11 @@ import time
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import psutil
+
 from benchmarks.agent.sides import Side, code_of
 from benchmarks.serving import serving
-from benchmarks.stage import Stage
+from benchmarks.stage import Stage, cpu_s
 from benchmarks.watching import Watcher
 from launch_jobs.job import Frozen
 from launch_jobs.runs import show_run
@@ -36,6 +38,9 @@ class Adoption(Frozen):
         first_s: from the start of the next agent's process to the first of these.
         all_s: the same to the last.
         serves_s: the same until the agent said that it serves its queue.
+        agent_cpu_s: processor time of the agent until then, starting included.
+        server_cpu_s: the same of the server and its database.
+        calls: requests for each run until then.
         let_go: runs that ended by themselves then.
         let_go_right: of these, those that ended as they did, their exit codes kept.
         killed: runs whose container was killed then.
@@ -48,6 +53,9 @@ class Adoption(Frozen):
     first_s: float | None
     all_s: float | None
     serves_s: float | None
+    agent_cpu_s: float
+    server_cpu_s: float
+    calls: float
     let_go: int
     let_go_right: int
     killed: int
@@ -72,10 +80,12 @@ async def adoption(side: Side, stage: Stage, seen: Watcher, count: int, *, patie
         agent.kill()
         agent.wait()
     log.unlink()
-    begin = time.time()
-    with serving(side.agent, log, stage.environment):
+    stage.counts()
+    begin, used = time.time(), stage.server_cpu_s()
+    with serving(side.agent, log, stage.environment) as agent:
         serves = await asyncio.to_thread(_said, log, begin)
         found = await _adopted(seen, runs, begin, patience_s)
+        cpu, used, calls = cpu_s(psutil.Process(agent.pid)), stage.server_cpu_s() - used, sum(stage.counts().values())
         await asyncio.to_thread(_end, side, runs)
         await seen.ended(runs, seconds=patience_s)
     right = [await _is_right(side, stage, number, seen, run) for number, run in enumerate(runs)]
@@ -85,6 +95,9 @@ async def adoption(side: Side, stage: Stage, seen: Watcher, count: int, *, patie
         first_s=found[1],
         all_s=found[2],
         serves_s=serves,
+        agent_cpu_s=round(cpu, 2),
+        server_cpu_s=round(used, 2),
+        calls=round(calls / count, 1),
         let_go=count - len(runs[::_KILLED]),
         let_go_right=sum(right) - sum(right[::_KILLED]),
         killed=len(runs[::_KILLED]),

@@ -45,7 +45,7 @@ class Growth(Frozen):
 
     Attributes:
         runs: served in all.
-        per_1000: MB for each 1,000 runs, by the line through all but the first third.
+        per_1000: MB for each 1,000 runs, by the line through all but the first third; None: too few points.
         error: the slope's standard error.
         first: MB before the first run.
         last: MB at the end.
@@ -53,8 +53,8 @@ class Growth(Frozen):
     """
 
     runs: int
-    per_1000: float
-    error: float
+    per_1000: float | None
+    error: float | None
     first: float
     last: float
     points: tuple[tuple[int, float], ...]
@@ -66,8 +66,8 @@ def grown(points: list[tuple[int, float]]) -> Growth:
     line = fit([(done / 1000, size) for done, size in points if done >= runs * _WARM])
     return Growth(
         runs=runs,
-        per_1000=round(line.slope, 2) if line else 0.0,
-        error=round(line.error, 2) if line else 0.0,
+        per_1000=round(line.slope, 2) if line else None,
+        error=round(line.error, 2) if line else None,
         first=points[0][1],
         last=points[-1][1],
         points=tuple(points),

@@ -66,6 +66,7 @@ async def memory(side: Side, stage: Stage, seen: Watcher, count: int, *, told: b
 async def growth(side: Side, stage: Stage, seen: Watcher, count: int) -> Growth:
     """An agent's memory while it serves so many runs, a few at a time; measured when none is at work."""
     with serving(side.agent, stage.settings.home / f"{side.queue}.log", stage.environment) as agent:
+        await seen.completed([await side.submit("quick", 0)])
         points: list[tuple[int, float]] = []
         for done in range(0, count, _IN_FLIGHT):
             points.append((done, megabytes(agent)))

@@ -12,7 +12,7 @@ _NAME = "agent"
 _GOALS: dict[str, tuple[float, Callable[[dict[str, Any]], float | None]]] = {
     "idle_mb": (150, lambda parts: parts["memory"]["ours"]["idle"]),
     "at_work_mb": (150, lambda parts: parts["memory"]["ours"]["at_work"]),
-    "growth_mb_per_1000": (1, lambda parts: parts["burst"]["growth"]["per_1000"]),
+    "growth_mb_per_1000": (1, lambda parts: _measured(parts["burst"]["growth"], "per_1000")),
     "burst_lost": (0, lambda parts: parts["burst"]["ours"]["lost"]),
     "burst_errors": (0, lambda parts: len(parts["burst"]["ours"]["submits"]["errors"])),
     "sqlite_lost": (0, lambda parts: parts["sqlite"]["ours"]["lost"]),
@@ -25,6 +25,12 @@ _GOALS: dict[str, tuple[float, Callable[[dict[str, Any]], float | None]]] = {
     "cancel_stubborn_s": (13, lambda parts: parts["cancel"]["ours"]["phases"]["stubborn"]["gone_s"]),
 }
 """By name: the most that it may be, and where it is found. A stubborn program has 10 s of grace, and 3."""
+
+
+def _measured(found: dict[str, Any], name: str) -> float:
+    if found[name] is None:
+        raise KeyError(name)
+    return float(found[name])
 
 
 def _wrong(adoption: dict[str, Any]) -> int:
@@ -128,7 +134,8 @@ def _burst(part: dict[str, Any]) -> Iterator[Row]:
     yield f"{ours['submits']['asked']} submits", _submits(ours["submits"]), _submits(stock) if stock else ""
     ends = f"{ours['completed']} in {ours['ended_s']} s, {ours['otherwise']} ended otherwise, {ours['lost']} lost"
     yield "of these completed", ends, ""
-    if growth := part.get("growth"):
+    growth = part.get("growth")
+    if growth and growth["per_1000"] is not None:
         told = f"{growth['per_1000']:g} ± {growth['error']:g} MB; {growth['first']:g} → {growth['last']:g} MB"
         yield f"memory for 1,000 runs more (over {growth['runs']})", told, ""
 
@@ -140,10 +147,19 @@ def _sqlite(part: dict[str, Any]) -> Iterator[Row]:
 
 def _adoption(part: dict[str, Any]) -> Iterator[Row]:
     yield _both(part, "runs adopted after `kill -9`", lambda side: f"{side['adopted']} of {side['runs']}")
-    yield _both(part, "all adopted after", lambda side: f"{side['all_s']} s" if side["all_s"] else "never")
+    yield _both(part, "all adopted after its start", _adopted)
     yield _both(part, "ends told right: their own", lambda side: f"{side['let_go_right']} of {side['let_go']}")
     yield _both(part, "… of killed containers", lambda side: f"{side['killed_right']} of {side['killed']}")
     yield _both(part, "started again", lambda side: str(side["started_again"]))
+
+
+def _adopted(side: dict[str, Any]) -> str:
+    if not side["all_s"]:
+        return "never"
+    return (
+        f"{side['all_s']} s (it serves after {side['serves_s']}); {side['agent_cpu_s']} s of CPU, the server's "
+        f"{side['server_cpu_s']}; {side['calls']} calls a run"
+    )
 
 
 def _leaving(part: dict[str, Any]) -> Iterator[Row]:

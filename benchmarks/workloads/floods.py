@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import statistics
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,6 +14,7 @@ from uuid import UUID
 from prefect import get_client
 
 from benchmarks.stage import Stage
+from benchmarks.workloads.lines import kept, lags, shown_at
 from benchmarks.workloads.peers import HERE, Ours, Stock
 from launch_jobs.job import Overrides
 from launch_jobs.runs import read_log
@@ -23,32 +22,12 @@ from launch_jobs.store.jobs import open_store
 from launch_jobs.submission import Submission, submit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from benchmarks.watching import Watcher
 
 _NUMBERED = re.compile(rb"^(\d+) (\d+\.\d+) ", re.MULTILINE)
 _LEFT_OUT = re.compile(rb"^\xe2\x80\xa6 ([0-9,]+) lines left out", re.MULTILINE)
 _LIMIT_S = 300.0
 _LAST_WORDS_S = 30.0
-
-
-def kept(numbers: Iterable[int], count: int) -> dict[str, int]:
-    """What is lost and out of order among numbered lines. Pure."""
-    there = list(numbers)
-    return {
-        "lost": count - len(set(there)),
-        "doubled": len(there) - len(set(there)),
-        "reordered": sum(one > other for one, other in pairwise(there)),
-    }
-
-
-def lags(shown: list[tuple[float, float]]) -> dict[str, float | None]:
-    """How late lines were shown: pairs of when each was written and when it was seen. Pure."""
-    late = sorted(seen - written for written, seen in shown)
-    if len(late) < 2:
-        return {"lag_median_s": None, "lag_p95_s": None}
-    return {"lag_median_s": round(statistics.median(late), 2), "lag_p95_s": round(late[int(len(late) * 0.95)], 2)}
 
 
 async def flood_ours(stage: Stage, seen: Watcher, count: int, rate: int) -> dict[str, Any]:
@@ -112,7 +91,7 @@ async def flood_stock(stage: Stage, seen: Watcher, count: int, rate: int) -> dic
         "identical": None,
         "shown_live": len(lines),
         "left_out_live": None,
-        **lags(_shown([float(hit[2]) for hit in lines], counts)),
+        **lags(shown_at([float(hit[2]) for hit in lines], counts)),
         "server_cpu_s": round(cpu, 1),
     }
 
@@ -130,18 +109,6 @@ async def _counted(seen: Watcher, run: UUID, count: int) -> list[tuple[float, in
         if is_over and (counts[-1][1] >= count or time.time() > last + _LAST_WORDS_S):
             break
     return counts
-
-
-def _shown(written: list[float], counts: list[tuple[float, int]]) -> list[tuple[float, float]]:
-    """Each line with the moment at which so many lines were first counted."""
-    shown: list[tuple[float, float]] = []
-    steps = iter(counts)
-    moment, there = next(steps)
-    for number, at in enumerate(sorted(written), 1):
-        while there < number:
-            moment, there = next(steps, (time.time(), len(written)))
-        shown.append((at, moment))
-    return shown
 
 
 async def _warm(peer: Ours | Stock) -> None:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.workloads.peers import PRIORITIES, Peer
-from benchmarks.workloads.witness import Seen, inversions, jain, seen
+from benchmarks.workloads.witness import inversions, jain, judged, seen
 
 _LIMIT_S = 600.0
 _USERS = 3
@@ -98,24 +98,6 @@ async def _after(peer: Peer, file: Path, jobs: list[str], begin: float, seconds:
         "jobs": len(jobs),
         **judged(jobs, told, found),
         "all_right_s": round(took, 1) if is_over and not judged(jobs, told, found)["wrong"] else None,
-    }
-
-
-def judged(jobs: list[str], told: dict[str, bool], found: Seen) -> dict[str, int]:
-    """What is lost, doubled or told wrong. Pure.
-
-    Args:
-        jobs: their ids, by number.
-        told: whether the peer says that they ended well, if it says that they are over.
-        found: what the jobs themselves wrote.
-    """
-    return {
-        "never_begun": sum(number not in found.begins for number in range(len(jobs))),
-        "never_over": sum(job not in told for job in jobs),
-        "doubled": len(found.doubled),
-        "wrong": sum(
-            told.get(job) is not None and told[job] != (number in found.ends) for number, job in enumerate(jobs)
-        ),
     }
 
 

@@ -190,15 +190,19 @@ class TaskSpooler:
         self._environment |= {"TS_MAXFINISHED": "1000"}
 
     async def submit(self, words: list[str], priority: str = "medium") -> str:
-        """As its command line does; a first one starts its server, which is told to wait."""
-        return self._tsp("-n", "sh", str(HERE / "work.sh"), *words)
+        """As its command line does."""
+        return self._tsp("sh", str(HERE / "work.sh"), *words)
 
     @contextmanager
     def served(self, slots: int) -> Generator[Agent]:
-        """Its server begins at once; so what is submitted before is worked off one at a time."""
-        self._tsp("-S", str(slots))
-        yield self
-        self._tsp("-K")
+        """Its server: queue and agent in one."""
+        # Its server keeps the output that it was started with: a pipe would never end.
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([self.program, "-S", str(slots)], env=self._environment, check=True, **quiet)
+        try:
+            yield self
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         """End its server."""

@@ -51,3 +51,21 @@ def jain(values: Sequence[float]) -> float:
     """Jain's index of fairness: 1 if all have the same, 1/n if one has all."""
     squares = sum(value * value for value in values)
     return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
+
+
+def judged(jobs: list[str], told: dict[str, bool], found: Seen) -> dict[str, int]:
+    """What is lost, doubled or told wrong. Pure.
+
+    Args:
+        jobs: their ids, by number.
+        told: whether the peer says that they ended well, if it says that they are over.
+        found: what the jobs themselves wrote.
+    """
+    return {
+        "never_begun": sum(number not in found.begins for number in range(len(jobs))),
+        "never_over": sum(job not in told for job in jobs),
+        "doubled": len(found.doubled),
+        "wrong": sum(
+            told.get(job) is not None and told[job] != (number in found.ends) for number, job in enumerate(jobs)
+        ),
+    }

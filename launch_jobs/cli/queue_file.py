@@ -15,11 +15,14 @@ class QueueFile(Frozen):
     """Everything that makes a queue; what is left out has its default."""
 
     name: str
-    type: str = Field(description="docker or process.")
+    type: str = Field(description="docker, kubernetes or process.")
     description: str = ""
     limit: int | None = Field(default=None, ge=1, strict=True, description="Most runs at once, over all agents.")
     registry: str | None = Field(default=None, description="Registry block: built images go there.")
     variables: JsonObject = Field(default_factory=dict, description="Default values of job variables, by name.")
+    operator: JsonObject = Field(
+        default_factory=dict, description="What its operator alone decides, by name, such as a cluster's namespace."
+    )
     template: JsonObject | None = Field(default=None, description="Base job template, where its defaults do not do.")
 
 

@@ -84,7 +84,7 @@ def apply(file: Path, as_json: bool) -> None:
     """Make or change a queue so that it is as FILE says.
 
     FILE is YAML or JSON: name, type, and what is not the default of limit, description, registry, variables (their
-    defaults by name) and template (the whole base job template).
+    defaults by name), operator (fields that are its operator's alone) and template (the whole base job template).
     """
     server_session()
     from launch_jobs.cli.queue_file import read_queue_file
@@ -98,9 +98,11 @@ def apply(file: Path, as_json: bool) -> None:
 
 async def _apply(wanted: QueueFile) -> AppliedQueue:
     from launch_jobs.queue import apply_queue, configuration_type
-    from launch_jobs.targets.template import base_job_template, with_defaults
+    from launch_jobs.targets.template import base_job_template, with_defaults, with_operator_fields
 
-    template = with_defaults(wanted.template or base_job_template(configuration_type(wanted.type)), wanted.variables)
+    model = configuration_type(wanted.type)
+    template = with_defaults(wanted.template or base_job_template(model), wanted.variables)
+    template = with_operator_fields(template, model, wanted.operator)
     if wanted.registry:
         template = await _with_registry(wanted.type, template, wanted.registry)
     return await apply_queue(

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from launch_jobs.build.venv import COMPLETE
@@ -20,6 +20,9 @@ from launch_jobs.targets import attempt_folder
 
 _LEFT_IN = ("sources", "runs", "datasets", "logs/runs")
 """Folders of the home with one entry an attempt, named after it."""
+
+_HALVES = (("runs", ".gone.*"), ("sources", ".checkout-*"))
+_WORKED_ON = timedelta(hours=1)
 
 
 class Venvs:
@@ -104,8 +107,16 @@ class Sources:
         self._home, self._needs = home, needs
 
     def items(self) -> list[Item]:
-        """Every entry that is named after an attempt."""
-        return [self._item(path) for place in _LEFT_IN for path in _entries(self._home / place) if _run_of(path)]
+        """Every entry that is named after an attempt, and what was half made or half removed when its agent died."""
+        named = [path for place in _LEFT_IN for path in _entries(self._home / place) if _run_of(path)]
+        halves = [path for place, pattern in _HALVES for path in sorted((self._home / place).glob(pattern))]
+        return [*map(self._item, named), *map(self._half, halves)]
+
+    def _half(self, path: Path) -> Item:
+        used = _modified(path)
+        needed = "an agent that works on it, maybe" if datetime.now(UTC) - used < _WORKED_ON else ""
+        name = str(path.relative_to(self._home))
+        return Item(kind=self.kind, key=name, name=name, bytes=freed_by(path), used=used, needed=needed)
 
     def _item(self, path: Path) -> Item:
         run = self._needs.runs.get(_run_of(path) or "")

@@ -84,7 +84,7 @@ class AttemptStatus:
         out_of_memory: the kernel ended it for memory.
         started: ISO 8601 UTC, None before the start.
         ended: ISO 8601 UTC, None before the end.
-        error: what the engine says of a start that failed.
+        error: what the engine says of a start that failed, or that is not yet possible.
         peak_memory_bytes: when exited; see `Outcome`. None: nobody measured.
         reason: when exited: why, where the infrastructure knows it better than the exit code.
         created: ISO 8601 UTC, where it may take long until a start.
@@ -170,7 +170,7 @@ class Target(Protocol):
 
 @runtime_checkable
 class Scheduling(Protocol):
-    """A target that finds a machine for an attempt by itself: where it lives its spec says, and it may wait to start."""
+    """A target that finds machines for attempts by itself: the spec says where they live, and they may wait."""
 
     async def place_of(self, spec: RunSpec) -> Place:
         """Where the attempt of this spec would live."""

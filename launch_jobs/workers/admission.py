@@ -28,6 +28,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.logging import get_logger
 from prefect.states import Pending, Scheduled
 
@@ -194,9 +195,7 @@ class Admission:
             next_scheduled_start_time=FlowRunFilterNextScheduledStartTime.model_validate({"before_": moment - _TICK}),
         )
         either.operator = Operator.or_
-        return await client.read_flow_runs(
-            flow_run_filter=either, work_pool_filter=self._pool, work_queue_filter=_of(run.work_queue_name), limit=_PAGE
-        )
+        return await read_all(client, either, self._pool, _of(run.work_queue_name))
 
     async def _others(self, client: PrefectClient, run: FlowRun) -> int:
         """How many runs of other priorities are active."""
@@ -213,6 +212,25 @@ class Admission:
 def was_waiting(claim: State[Any]) -> bool:  # Prefect's untyped states
     """Whether a claimed run was waiting: only then the server has copied its scheduled time into the claim. Pure."""
     return claim.state_details.scheduled_time is not None
+
+
+async def read_all(
+    client: PrefectClient, chosen: FlowRunFilter, pool: WorkPoolFilter, priority: WorkQueueFilter | None = None
+) -> list[FlowRun]:
+    """All runs that are chosen, however many. While others end or come, never too few: those that ended are there."""
+    found: list[FlowRun] = []
+    while True:
+        page = await client.read_flow_runs(
+            flow_run_filter=chosen,
+            work_pool_filter=pool,
+            work_queue_filter=priority,
+            sort=FlowRunSort.ID_DESC,
+            limit=_PAGE,
+            offset=len(found),
+        )
+        found += page
+        if len(page) < _PAGE:
+            return found
 
 
 def state_before(states: list[State[Any]], after: UUID) -> State[Any] | None:  # Prefect's untyped states

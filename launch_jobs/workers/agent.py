@@ -58,7 +58,8 @@ async def run_agent(queues: list[str], *, say: Callable[[str], None] = print, **
         NotFound: there is no such queue.
         Unavailable: the server does not answer.
     """
-    home = load_settings().home
+    settings = load_settings()
+    home = settings.home
     config = options.get("config")
     agent_file = load_agent_file(config or agent_file_path(home), must_exist=config is not None)
     async with connect() as client:
@@ -84,7 +85,7 @@ async def run_agent(queues: list[str], *, say: Callable[[str], None] = print, **
     catch_signals(workers)
     async with AsyncExitStack() as stack:
         if (health_port := options.get("health_port")) is not None:
-            server = HealthServer(health, health_port)
+            server = HealthServer(health, health_port, settings.health_host)
             stack.callback(server.close)
             say(f"Health and metrics at {server.url}")
         for worker in workers:

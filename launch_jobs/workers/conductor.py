@@ -29,14 +29,16 @@ from prefect.states import Cancelled, Crashed, Failed
 from launch_jobs.agent_file import AgentFile
 from launch_jobs.client import FLOW_LABEL, translated_errors
 from launch_jobs.cluster_access import ClusterChoice, cluster_choice, reached_cluster
+from launch_jobs.conclusion import lost_outcome
 from launch_jobs.configured import configured_store
 from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
 from launch_jobs.docker_access import DockerAccess, docker_access
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
-from launch_jobs.execution import end_cancelled, log_path, lost_outcome
+from launch_jobs.execution import end_cancelled
 from launch_jobs.job import JsonObject
 from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import Place
+from launch_jobs.spool import log_path
 from launch_jobs.targets.devices import DeviceHolder
 from launch_jobs.workers.decision import Found
 from launch_jobs.workers.devices import Devices, Wanted

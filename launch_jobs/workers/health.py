@@ -1,4 +1,4 @@
-"""An agent's health, over HTTP on loopback only: `/healthz` for a supervisor, `/metrics` for Prometheus."""
+"""An agent's health over HTTP, on loopback by default: `/healthz` for a supervisor, `/metrics` for Prometheus."""
 
 from __future__ import annotations
 
@@ -65,30 +65,31 @@ class _Handler(WSGIRequestHandler):
 
 
 class HealthServer:
-    """Answers on loopback, from a thread of its own, so that it answers when the agent hangs, too.
+    """Answers from a thread of its own, so that it answers when the agent hangs, too.
 
     Args:
         health: of this agent.
-        port: on loopback; 0: a free one.
+        port: 0: a free one.
+        host: the address it listens on; a pod's own is not loopback.
 
     Raises:
         Unavailable: the port is taken.
     """
 
-    def __init__(self, health: Health, port: int) -> None:
-        self._health = health
+    def __init__(self, health: Health, port: int, host: str = LOOPBACK) -> None:
+        self._health, self._host = health, host
         try:
-            self._server: WSGIServer = make_server(LOOPBACK, port, self._answer, handler_class=_Handler)
+            self._server: WSGIServer = make_server(host, port, self._answer, handler_class=_Handler)
         except OSError as error:
             raise Unavailable(
-                f"Cannot listen on {LOOPBACK}:{port}: {error.strerror}", do="Choose another --health-port"
+                f"Cannot listen on {host}:{port}: {error.strerror}", do="Choose another --health-port"
             ) from error
         threading.Thread(target=self._server.serve_forever, name="launch-health", daemon=True).start()
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://{LOOPBACK}:{self._server.server_port}"
+        return f"http://{self._host}:{self._server.server_port}"
 
     def close(self) -> None:
         """Answer no more."""

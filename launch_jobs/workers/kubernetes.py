@@ -29,5 +29,5 @@ class KubernetesWorker(LaunchWorker):
         return Conductor(self.kind, self.pool, self.settings, self.agent_file)
 
     @override
-    async def _claim_with_devices(self, run: FlowRun, asked: float) -> bool | None:
-        return await self._claim(run, asked)
+    async def _claim_with_devices(self, run: FlowRun) -> bool | None:
+        return await self._claim(run)

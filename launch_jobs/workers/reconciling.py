@@ -26,6 +26,7 @@ from launch_jobs.runs import CLAIM
 from launch_jobs.workers.admission import waiting_again
 from launch_jobs.workers.conductor import DEATHS_LABEL
 from launch_jobs.workers.decision import MOST_DEATHS, Action, Case, Found, Owner, decide
+from launch_jobs.workers.leftovers import ADOPTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -229,4 +230,4 @@ class Reconciler:
 
 
 def _variable(run: FlowRun, claim: Claim, number: int) -> str:
-    return f"launch-adopt-{run.id}-{claim.state}-{number}"
+    return f"{ADOPTION}{run.id}-{claim.state}-{number}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from launch_jobs.workers.leaving import leave
+from launch_jobs.workers.leftovers import sweep_adoptions
 
 if TYPE_CHECKING:
     from launch_jobs.workers.worker import LaunchWorker
@@ -18,6 +19,7 @@ POLL_SECONDS = 0.25
 CANCEL_SECONDS = 1.0
 ADOPT_SECONDS = 15.0
 TELL_SECONDS = 10.0
+SWEEP_SECONDS = 3600.0
 
 
 async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> None:
@@ -28,6 +30,10 @@ async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> No
         until_empty: return when the queues are empty and every claimed run is over; else serve for ever.
     """
     turns = _Turns(workers)
+
+    async def sweep() -> None:
+        await sweep_adoptions(workers[0].client)
+
     if until_empty:
         for worker in workers:
             await worker.adopt()
@@ -38,6 +44,7 @@ async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> No
             group.start_soon(worker.repeat, worker.watch_cancels, CANCEL_SECONDS)
             group.start_soon(worker.repeat, worker.adopt, ADOPT_SECONDS)
             group.start_soon(worker.repeat, worker.teller.tell_first, TELL_SECONDS)
+        group.start_soon(workers[0].repeat, sweep, SWEEP_SECONDS)
         while not (until_empty and turns.found_nothing):  # noqa: ASYNC110 - looked at now and then is enough
             await asyncio.sleep(0.2)
         group.cancel_scope.cancel()

@@ -39,7 +39,7 @@ from launch_jobs.settings import load_settings
 from launch_jobs.targets.queue_types import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
-from launch_jobs.workers.admission import Admission, due, limits_of
+from launch_jobs.workers.admission import Admission, due, limits_of, read_all
 from launch_jobs.workers.conductor import Conductor
 from launch_jobs.workers.devices import Wanted, owned_devices, wanted_by
 from launch_jobs.workers.flow_thread import FlowThread
@@ -331,11 +331,8 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.ownership.release(str(run))
 
     async def _runs_in(self, *types: StateType) -> list[FlowRun]:
-        return await self.client.read_flow_runs(
-            work_pool_filter=self._own_pool,
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
-            limit=200,
-        )
+        chosen = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))))
+        return await read_all(self.client, chosen, self._own_pool)
 
     async def adopt(self) -> None:
         """Take over runs of agents that are dead: look at what exists, and decide (`decision.py`)."""

@@ -33,6 +33,13 @@ def auth_file(prefect_server: Connection, tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.fixture
+def unconnected(home: Path) -> Generator[None]:
+    """The home is connected to nothing after the test, as before it."""
+    yield
+    assert not (home / "server.json").exists()
+
+
 def document(ended: Ended) -> dict[str, Any]:
     """The one JSON document of a command that went well."""
     assert ended.returncode == 0, ended.stderr
@@ -121,6 +128,7 @@ def test_without_store_the_servers_default_block_is_taken(
         blocks.JobStore.delete("default")
 
 
+@pytest.mark.usefixtures("unconnected")
 @pytest.mark.parametrize(
     ("store", "said"),
     [
@@ -135,7 +143,6 @@ def test_a_store_that_cannot_be_opened_keeps_the_home_as_it_was(
 ) -> None:
     """One clear line, and nothing is written."""
     refused(launch("connect", prefect_server.api_url, "--auth-file", auth_file, "--store", store), 2, said)
-    assert document(launch("connect", "--forget", "--json")) == {"forgotten": False}
 
 
 def test_a_wrong_password_is_said_without_it(
@@ -172,6 +179,7 @@ def test_nobody_there_is_unavailable(launch: Launch) -> None:
     refused(launch("connect", "http://127.0.0.1:1"), 4, "No server answers at http://127.0.0.1:1/api")
 
 
+@pytest.mark.usefixtures("unconnected")
 @pytest.mark.parametrize(
     ("foreign", "code", "said"),
     [
@@ -194,7 +202,6 @@ def test_what_is_no_fitting_server_is_refused(
     (folder / "auth").write_text("admin:secret")
     with serving(foreign):
         refused(launch("connect", foreign.url, "--auth-file", "auth"), code, said)
-    assert document(launch("connect", "--forget", "--json")) == {"forgotten": False}
     assert bool(foreign.credentials) == bool(foreign.guarded)
 
 

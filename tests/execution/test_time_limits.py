@@ -12,10 +12,11 @@ from typing import Any, cast
 import pytest
 import requests
 
+from launch_jobs.conclusion import lost_outcome
 from launch_jobs.context import LaunchContext
 from launch_jobs.engine import Engine, connect
 from launch_jobs.errors import LaunchError
-from launch_jobs.execution import RunEnded, execute, lost_outcome, never_started
+from launch_jobs.execution import RunEnded, execute, never_started
 from launch_jobs.job import Entrypoint, Environment, ImageSource, Job, JobVersion, JsonObject, Origin, Overrides
 from launch_jobs.live_log import Sink
 from launch_jobs.names import attempt_name

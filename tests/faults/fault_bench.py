@@ -218,13 +218,12 @@ async def row_locked(home: Path, run: str) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def bench(
-    folder: Path, *, seed: int = 0, patience: float = 1.0, to: Connection | None = None, docker: bool = False
+    folder: Path, *, patience: float = 1.0, to: Connection | None = None, docker: bool = False
 ) -> AsyncGenerator[Bench]:
     """Bring a bench up in a folder of its own, and take everything down again.
 
     Args:
         folder: empty.
-        seed: of all choices.
         patience: factor on all times.
         docker: on docker queues.
         to: a server to be used, which is never killed; None: one of its own.
@@ -252,7 +251,7 @@ async def bench(
             engine = await stack.enter_async_context(proxy_to(SOCKET, str(folder / "engine.sock")))
             containers = engine_witness(folder / "events") if docker else None
             made = Bench(home, settings, connection, store, proxy, front, job, code / "witness.sh", engine, containers)
-            made.patience, made.random, made.images = patience, Random(seed), images
+            made.patience, made.images = patience, images
             if containers:
                 stack.callback(remove_all, job.job.digest, set[str]())
                 stack.callback(containers.close)

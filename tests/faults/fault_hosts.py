@@ -101,7 +101,7 @@ def _linked(name: str) -> str:
 def _free_network() -> str:
     """The first three numbers of a network that no interface here has."""
     used = subprocess.run(["ip", "-o", "addr"], check=True, capture_output=True, text=True).stdout
-    return next(f"10.213.{n}" for n in range(_TRIES) if f"10.213.{n}." not in used)
+    return next(f"10.229.{n}" for n in range(_TRIES) if f"10.229.{n}." not in used)
 
 
 def _run(*command: str) -> None:

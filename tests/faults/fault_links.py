@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -12,11 +13,16 @@ from fault_hosts import Host, Way, are_possible, host_before
 from fault_kinds import OUTAGE_S, WAIT_S
 from fault_proxy import Rule
 from fault_round import Round
+from prefect.client.schemas.objects import WorkerStatus
+
+from launch_jobs.client import connect
 
 _HOST = {"LAUNCH_JOBS_ALLOW_PROCESS": "1"}  # the server is on another host: ours
 _QUICK = _HOST | {"PREFECT_WORKER_HEARTBEAT_SECONDS": "1", "LAUNCH_JOBS_ADOPT_GRACE_S": "3"}
-_TAKEN_OVER_S = 30.0
-"""Three heartbeats, the 15 s between two looks of the server, the grace, and the next sweep of the other agent."""
+_OFFLINE_S = 90.0
+"""The server first waits for the pings of a WebSocket that nobody closed."""
+_TAKEN_OVER_S = 40.0
+"""The grace, and two sweeps of the other agent: one that sees it away, and one that sees it still away."""
 
 
 async def _host(round: Round) -> Host:
@@ -36,6 +42,18 @@ async def _started(round: Round, number: int) -> None:
 async def _serves(round: Round, agent: AgentProcess) -> None:
     there = await round.bench.until(lambda: b" serves " in agent.log.read_bytes(), WAIT_S)
     round.note_missed(there, "an agent did not come")
+
+
+async def _offline(round: Round) -> None:
+    """Wait until the server shows one of the agents offline."""
+    deadline = time.monotonic() + _OFFLINE_S * round.bench.patience
+    async with connect() as client:
+        while time.monotonic() < deadline:
+            agents = await client.read_workers_for_work_pool(round.queue)
+            if any(agent.status is WorkerStatus.OFFLINE for agent in agents):
+                return
+            await asyncio.sleep(1)
+    round.note_missed(False, "no agent went offline")
 
 
 async def row_locked(round: Round, runs: int) -> None:
@@ -90,7 +108,8 @@ async def partitioned(round: Round, runs: int) -> None:
     round.agent(How(under=two.under, api=two.api.address, home=_home(round, "two"), more=_QUICK))
     await round.submit(1, seconds=0.5)
     await _started(round, runs + 1)
-    await asyncio.sleep(_TAKEN_OVER_S * round.bench.patience)
+    await _offline(round)
+    await asyncio.sleep(_TAKEN_OVER_S)
     one.heal()
     round.note_missed(first.lives, "the first agent has ended")
 
@@ -103,6 +122,7 @@ async def frozen_at(point: str, round: Round, runs: int) -> None:
     frozen = await round.bench.until(lambda: process.status() == psutil.STATUS_STOPPED, WAIT_S)
     round.note_missed(frozen, f"{point} was not reached")
     round.agent(How(home=_home(round, "other"), more=_QUICK))
+    await _offline(round)
     await round.bench.until(lambda: len(round.finished()) >= runs, _TAKEN_OVER_S)
     first.signal(signal.SIGCONT)
     await asyncio.sleep(5 * round.bench.patience)

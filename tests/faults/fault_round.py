@@ -37,7 +37,7 @@ from launch_jobs.runs import CLAIM, cancel_run
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.submission import Submission, submit
 
-_ASK_S = 30.0
+_ASK_S = 60.0
 _PAGE = 200
 
 

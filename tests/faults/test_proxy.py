@@ -87,3 +87,13 @@ async def test_a_silent_api_never_answers(upstream: tuple[str, list[str]]) -> No
         proxy.come_back()
         await client.post("/a")
     assert done == ["/a "]
+
+
+async def test_an_answer_ends_in_its_middle(upstream: tuple[str, list[str]]) -> None:
+    """The request was done; its client sees that something is missing."""
+    address, done = upstream
+    async with proxy_to(address) as proxy, httpx.AsyncClient(base_url=f"http://{proxy.address}") as client:
+        proxy.rules.append(Rule("/a", "truncate"))
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post("/a", content="0123456789")
+    assert done == ["/a 0123456789"]

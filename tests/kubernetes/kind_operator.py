@@ -1,4 +1,4 @@
-"""Plays the operators of JobSet and PyTorchJob in one namespace, as plainly as can be: `kind_operator.py SOCKET NAMESPACE`.
+"""Plays the operators of JobSet and PyTorchJob in one namespace, as plainly as can be: `PROGRAM SOCKET NAMESPACE`.
 
 SOCKET is one of `kubectl proxy`. A JobSet becomes Jobs, a PyTorchJob pods with ranks; their ends become the conditions
 that the real operators write. Nothing of Launch Jobs is used.
@@ -16,6 +16,7 @@ import httpx
 Object = dict[str, Any]
 
 _PAUSE_S = 0.2
+_NOT_FOUND, _CONFLICT = 404, 409
 
 
 class Operator:
@@ -81,11 +82,11 @@ class Operator:
 
     def _list(self, path: str, selector: str = "") -> list[Object]:
         answer = self._api.get(path, params={"labelSelector": selector} if selector else {})
-        return answer.raise_for_status().json()["items"] if answer.status_code != httpx.codes.NOT_FOUND else []
+        return answer.raise_for_status().json()["items"] if answer.status_code != _NOT_FOUND else []
 
     def _create(self, path: str, made: Object) -> None:
         answer = self._api.post(path, json=made)
-        if answer.status_code != httpx.codes.CONFLICT:
+        if answer.status_code != _CONFLICT:
             answer.raise_for_status()
 
     def _tell(self, path: str, made: Object, condition: str, more: Object) -> None:
@@ -130,9 +131,9 @@ def _job(owner: Object, group: Object, number: int) -> Object:
         "jobset.sigs.k8s.io/replicatedjob-name": group["name"],
         "jobset.sigs.k8s.io/job-index": str(number),
     }
-    spec = {"completionMode": "Indexed", **group["template"]["spec"]}
-    template = spec["template"]
-    metadata = template.get("metadata", {})
+    spec: Object = {"completionMode": "Indexed", **group["template"]["spec"]}
+    template: Object = spec["template"]
+    metadata: Object = template.get("metadata", {})
     metadata = {**metadata, **{key: {**metadata.get(key, {}), **marks} for key in ("labels", "annotations")}}
     spec["template"] = {"metadata": metadata, "spec": {**template["spec"], "subdomain": jobset}}
     made = _metadata(owner, f"{jobset}-{group['name']}-{number}", marks)
@@ -162,7 +163,7 @@ def _ranked_pod(owner: Object, kind: str, replica: int, place: tuple[int, int]) 
 
 def main(socket: str, namespace: str) -> None:
     """Play on until somebody ends it."""
-    with httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://cluster", timeout=30) as api:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://localhost", timeout=30) as api:
         operator = Operator(api, namespace)
         while True:
             try:

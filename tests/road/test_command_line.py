@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
-from walking import Road
+from walking import LIMIT_S, Road
 
 from launch_jobs.client import connect
 from launch_jobs.job import Inputs, Option
@@ -55,7 +55,7 @@ async def launch(road: Road, *arguments: str, folder: Path | None = None) -> Sai
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(LIMIT_S):
         out, err = await process.communicate()
     return Said(process.returncode or 0, out.decode(), err.decode())
 

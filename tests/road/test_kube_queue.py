@@ -2,79 +2,117 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+import asyncio
+import signal
 
 import pytest
 from infrastructure.cluster import Cluster
+from kube import KubeRoad, name_of
 from walking import Road
 
-from launch_jobs.job import Entrypoint, ImageSource, Inputs, Job, JobVersion, JsonObject, Origin
-from launch_jobs.queue import create_queue
 from launch_jobs.run import RunState
-from launch_jobs.runs import read_log
-from launch_jobs.targets.kubernetes.configuration import KubernetesConfiguration
-from launch_jobs.targets.template import base_job_template, with_operator_fields
 
 pytestmark = pytest.mark.anyio
 
 
-@dataclass
-class KubeRoad:
-    """A road whose queue runs on the cluster, in a namespace of the test's own."""
-
-    road: Road
-    cluster: Cluster
-    namespace: str
-    queue: str = ""
-
-    async def make_queue(self, **operators: object) -> str:
-        """A Kubernetes queue, with an agent."""
-        self.queue = f"kube-{uuid.uuid4().hex[:8]}"
-        model = KubernetesConfiguration
-        given: JsonObject = {"namespace": self.namespace, **operators}  # type: ignore[dict-item]
-        template = with_operator_fields(base_job_template(model), model, given)
-        await create_queue(self.queue, "kubernetes", template=template)
-        self.road.queues.append(self.queue)
-        return self.queue
-
-    def job(self, script: str, *words: str, inputs: Inputs | None = None) -> JobVersion:
-        """A job of the ready base image."""
-        source = ImageSource(reference=self.cluster.base_image)
-        entrypoint = Entrypoint(argv=("sh", "-c", script, "sh", *words))
-        name = f"kube-{self.road.mark}-{uuid.uuid4().hex[:6]}"
-        return self.road.store.add(name, Job(source=source, entrypoint=entrypoint, inputs=inputs or Inputs()), Origin())
-
-    async def log(self, run: str) -> list[str]:
-        """The lines of a run's log."""
-        return b"".join([chunk async for chunk in read_log(run, self.road.store)]).decode().splitlines()
-
-    def objects(self) -> list[str]:
-        """Everything of ours that is in the namespace."""
-        kinds = "jobs,pods,secrets,configmaps,services"
-        return self.cluster.kubectl(
-            *("get", kinds, f"--namespace={self.namespace}", "-l", "launch-jobs.org/attempt", "-o", "name")
-        ).split()
-
-
 @pytest.fixture
-async def kube(
-    road: Road, cluster: Cluster, k8s_namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncGenerator[KubeRoad]:
+def kube(road: Road, cluster: Cluster, k8s_namespace: str, monkeypatch: pytest.MonkeyPatch) -> KubeRoad:
     """The road to the cluster."""
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    yield KubeRoad(road, cluster, k8s_namespace)
+    return KubeRoad(road, cluster, k8s_namespace)
 
 
-async def test_a_job_runs_with_its_parameters_and_its_outputs_come_home(kube: KubeRoad) -> None:
-    """And nothing of it is left on the cluster."""
-    queue = await kube.make_queue()
-    kube.road.agent("-q", queue)
-    job = kube.job('echo "$LAUNCH_PARAMETERS"; echo "{\\"loss\\": 0.5}" > $LAUNCH_OUTPUT_DIR/metrics.json')
-    run = await kube.road.submit(job, queue)
+async def test_a_run_brings_its_outputs_home_and_leaves_nothing(kube: KubeRoad) -> None:
+    """Its parameters reach it, its secret too, which the log does not show."""
+    file = kube.road.home / "agent.toml"
+    file.touch(mode=0o600)
+    await kube.make_queue()
+    kube.road.agents[0].stop(signal.SIGKILL)
+    file.write_text(f'[secrets.token]\nvalue = "s3cret-value"\nqueues = ["{kube.queue}"]\n')
+    kube.road.agent("-q", kube.queue)
+    script = 'echo "$LAUNCH_PARAMETERS $TOKEN"; cat /run/secrets/token | wc -c > $LAUNCH_OUTPUT_DIR/size'
+    run = await kube.submit(
+        f"{script}; echo '{{\"loss\": 0.5}}' > $LAUNCH_OUTPUT_DIR/metrics.json", secrets=["token=TOKEN"]
+    )
     info = await kube.road.end(run)
-    assert (info.state, info.exit_code) == (RunState.COMPLETED, 0), info.reason
-    assert await kube.log(run) == ["{}"]
-    assert info.metrics == {"loss": 0.5}
+    assert (info.state, info.exit_code, info.metrics) == (RunState.COMPLETED, 0, {"loss": 0.5}), info.reason
+    assert sorted(file.path for file in info.outputs) == ["metrics.json", "size"]
+    [line] = await kube.log(run)
+    assert line.startswith("{} ")
+    assert "s3cret" not in line
     await kube.road.until_true(lambda: not kube.objects())
+
+
+async def test_each_end_says_why(own_cluster: Cluster, kube: KubeRoad) -> None:
+    """The program's own code, memory, an image that is not there, GPUs that nobody has."""
+    await kube.make_queue(image_pull_secrets=[])
+    script = "x = b'x' * 10**9"
+    code, memory, image, gpus = [
+        await kube.submit("exit 3"),
+        await kube.submit(f'python3 -c "{script}"', memory="64Mi"),
+        await kube.submit("true", image="127.0.0.1:1/nowhere:1", start_deadline=12),
+        await kube.submit("true", gpus=5, start_deadline=12),
+    ]
+    waiting = await kube.road.until(gpus, lambda info: "Waiting to start" in (info.reason or ""))
+    assert "nvidia.com/gpu" in (waiting.reason or "")
+    ends = {run: await kube.road.end(run) for run in (code, memory, image, gpus)}
+    assert (ends[code].state, ends[code].exit_code) == (RunState.FAILED, 3)
+    assert "memory" in (ends[memory].reason or "")
+    for run, word in ((image, "nowhere"), (gpus, "nvidia.com/gpu")):
+        assert ends[run].state is RunState.CRASHED
+        assert "Not started in time" in (ends[run].reason or "")
+        assert word in (ends[run].reason or "")
+    await kube.road.until_true(lambda: not kube.objects())
+
+
+async def test_cancelled_is_said_when_the_program_is_gone(kube: KubeRoad) -> None:
+    """Though it does not listen; what it had written comes home."""
+    await kube.make_queue()
+    run = await kube.submit(
+        "trap '' TERM; echo part > $LAUNCH_OUTPUT_DIR/part; echo on; while :; do sleep 1; done", stop_grace_seconds=1
+    )
+    await kube.running(run, "on")
+    await cancel(run)
+    info = await kube.road.end(run)
+    assert info.state is RunState.CANCELLED
+    assert info.stopped is not None
+    assert info.stopped.killed
+    assert [file.path for file in info.outputs] == ["part"]
+    await kube.road.until_true(lambda: not kube.objects())
+
+
+async def test_a_pod_that_is_deleted_by_hand_is_a_loss_and_tried_again(kube: KubeRoad) -> None:
+    """By the policy for lost infrastructure, not as the program's failure."""
+    await kube.make_queue()
+    run = await kube.submit(
+        '[ "$LAUNCH_ATTEMPT" = 2 ] && exit; echo on; sleep 600', infrastructure_retries=1, stop_grace_seconds=1
+    )
+    await kube.running(run, "on")
+    kube.kubectl("delete", "pod", "-l", f"launch-jobs.org/attempt={name_of(run)}", "--wait=false")
+    info = await kube.road.end(run)
+    assert (info.state, info.attempt) == (RunState.COMPLETED, 2), info.reason
+
+
+async def test_an_agent_that_is_killed_is_followed_by_another(kube: KubeRoad) -> None:
+    """The run goes on meanwhile; no line of its log is lost or doubled, and its Job is made once."""
+    await kube.make_queue()
+    count = "i=0; while [ $i -lt 80 ]; do echo line $i; i=$((i+1)); sleep 0.1; done"
+    run = await kube.submit(f"{count}; echo 1 > $LAUNCH_OUTPUT_DIR/one")
+    await kube.running(run, "line 5")
+    kube.road.agents[0].stop(signal.SIGKILL)
+    made = kube.kubectl("get", "jobs", "-o", "jsonpath={.items[*].metadata.uid}")
+    first, second = kube.road.agent("-q", kube.queue), kube.road.agent("-q", kube.queue)
+    assert first.process.pid != second.process.pid
+    await kube.running(run, "line 79")
+    assert kube.kubectl("get", "jobs", "-o", "jsonpath={.items[*].metadata.uid}") == made
+    info = await kube.road.end(run)
+    assert info.state is RunState.COMPLETED, info.reason
+    assert await kube.log(run) == [f"line {number}" for number in range(80)]
+    assert [file.path for file in info.outputs] == ["one"]
+
+
+async def cancel(run: str) -> None:
+    """Ask for a run's end."""
+    from launch_jobs.runs import cancel_run
+
+    await asyncio.shield(cancel_run(run))

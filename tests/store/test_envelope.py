@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,9 @@ from store_samples import make_record
 from launch_jobs.errors import BadInput, StoreError
 from launch_jobs.job import CaptureRecord, Frozen
 from launch_jobs.names import canonical_json, sha256
+from launch_jobs.run import Outcome, Reason, Stopped
 from launch_jobs.store import envelope
+from launch_jobs.store.attempts import read_outcome
 from launch_jobs.store.envelope import seal, unseal
 
 KEY = "records/digits/v0/run-1"
@@ -182,3 +185,19 @@ def test_any_json_comes_back(value: JsonValue) -> None:
     """Whatever JSON is sealed is read back the same, types included."""
     kept = unseal(KEY, seal(KEY, Anything(value=value)), Anything)
     assert canonical_json(kept.value) == canonical_json(value)
+
+
+def test_the_end_that_a_newer_version_told_is_no_damage() -> None:
+    """An older agent passes over what it does not know, in every part of it: else it would begin the run again."""
+    key = "outcomes/run-1/1"
+    stopped = Stopped(gone="2026-01-01T00:00:01+00:00")
+    end = Outcome(run="run-1", attempt=1, place="p", reason=Reason.TIMEOUT, message="m", ended="e", stopped=stopped)
+    told: dict[str, JsonValue] = json.loads(seal(key, end))["content"]
+    data = cast("dict[str, dict[str, JsonValue]]", told["data"])
+    data["stopped"]["frozen"] = data["outputs"]["tables"] = ["new"]
+    newer = {**data, "energy_joules": 3, "failure": "cosmic ray"}
+    document = framed(canonical_json({**told, "data": cast("JsonValue", newer)}))
+    assert read_outcome(key, document) == end
+    unknown = framed(canonical_json({**told, "data": cast("JsonValue", {**newer, "reason": "new"})}))
+    with pytest.raises(StoreError, match="reason"):
+        read_outcome(key, unknown)

@@ -134,6 +134,18 @@ def test_child_processes_are_watched(bench: Bench) -> None:
     assert len({seen.pid for seen in bench.seen()}) == 3
 
 
+def test_child_of_a_fork_has_a_memory_of_its_own(bench: Bench) -> None:
+    """What a program wrote before it forked is news when its child writes it."""
+    bench.write(
+        "program.py",
+        "import os\nopen('both', 'w').close()\n"
+        "if os.fork() == 0:\n    open('both', 'w').close()\n    os._exit(0)\nos.wait()\n",
+    )
+    bench.run("program.py")
+
+    assert [seen.written for seen in bench.seen()] == [(str(bench.root / "both"),)] * 2
+
+
 def test_isolated_python_runs_unseen(bench: Bench) -> None:
     """With -I the program runs, and nothing is journalled."""
     assert bench.run("-I", "-c", "print('here')") == (0, b"here\n", b"")

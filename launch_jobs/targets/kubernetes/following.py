@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -88,6 +89,7 @@ class Follower:
             self._readers[key] = asyncio.ensure_future(self._read(pod, container, key, position))
 
     async def _read(self, pod: JsonObject, container: str, key: str, position: LogPosition) -> None:
+        """Read a container's output to its end, again from where it broke."""
         pauses = iter(_PAUSES_S)
         with self._namespace.changes.of(self._name) as news:
             while True:
@@ -95,18 +97,10 @@ class Follower:
                 state = await self._state(pod, container)
                 if state is None or (state == "waiting" and self._is_over):
                     return
-                if state == "waiting":
-                    await _waited(news)
-                    continue
                 try:
-                    async for lines in read_on(
-                        self._cluster, self._namespace.pod_path(pod), container, position, follow=state == "running"
-                    ):
+                    async for lines in self._lines(pod, container, position, state):
                         await self._pieces.put(_Piece(key, lines, str(position)))
                         pauses = iter(_PAUSES_S)
-                except (NotFound, BadInput):  # its pod goes, or it does not run yet: its state will tell
-                    await _waited(news)
-                    continue
                 except Unavailable:
                     pause = next(pauses, None)
                     if pause is None:
@@ -116,6 +110,16 @@ class Follower:
                 if state == "terminated":
                     return
                 await _waited(news)
+
+    async def _lines(
+        self, pod: JsonObject, container: str, position: LogPosition, state: str
+    ) -> AsyncGenerator[list[bytes]]:
+        if state == "waiting":
+            return
+        path = self._namespace.pod_path(pod)
+        with suppress(NotFound, BadInput):  # its pod goes, or it does not run yet: its state will tell
+            async for lines in read_on(self._cluster, path, container, position, follow=state == "running"):
+                yield lines
 
     async def _state(self, pod: JsonObject, container: str) -> str | None:
         """waiting, running or terminated; None: its pod is gone."""

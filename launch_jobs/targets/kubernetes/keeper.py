@@ -58,7 +58,7 @@ still writes is kept. SIGUSR1 ends it.
 """
 
 QUIET = ("/bin/sh", "-c", _BUSY + "while busy; do sleep 0.2; done")
-"""A command in a keeper that ends with the program. Of a pod that is deleted Kubernetes itself tells no ends but all."""
+"""A command in a keeper that ends with the program. Of a deleted pod Kubernetes tells no end but that of all."""
 
 RELEASE = (
     *("/bin/sh", "-c"),
@@ -178,11 +178,11 @@ def silenced(pod: JsonObject, ended: str) -> JsonObject:
     """A pod whose keeper says that its program is over, as Kubernetes will tell it when the keeper is. Pure."""
     status = _dict(pod, "status")
     over: JsonObject = {"terminated": {"exitCode": 143, "reason": "Error", "finishedAt": ended}}
-    statuses = [
+    statuses: list[JsonValue] = [
         one if one.get("name") == KEEPER or "running" not in _dict(one, "state") else {**one, "state": over}
         for one in _list(status, "containerStatuses")
     ]
-    return {**pod, "status": {**status, "containerStatuses": list[JsonValue](statuses)}}
+    return {**pod, "status": {**status, "containerStatuses": statuses}}
 
 
 def _without_keeper(pod: JsonObject) -> JsonObject:

@@ -108,6 +108,7 @@ class KubernetesTarget:
         self._uid = ""
         self._namespaces: dict[str, Namespace] = {}
         self._plurals: dict[tuple[str, str], str] = {}
+        self._placed: dict[str, str] = {}
         self._quiet: dict[str, str] = {}
         self._listening: dict[str, asyncio.Task[None]] = {}
 
@@ -121,11 +122,11 @@ class KubernetesTarget:
         await self._cluster.close()
 
     async def place(self, name: str) -> Place:
-        """The cluster; where in it an attempt would live says `place_of`."""
+        """The cluster; where in it an attempt lives is known once `place_of` was asked."""
         if not self._uid:
             system = await self._cluster.read("/api/v1/namespaces/kube-system")
             self._uid = str(_metadata(system)["uid"])
-        return Place(kind="k8s", host=self._uid, name=name)
+        return Place(kind="k8s", host=self._uid, name=self._placed.get(name, name))
 
     async def place_of(self, spec: RunSpec) -> Place:
         """Where the attempt of this spec lives: `k8s://<cluster>/<namespace>/<kind>.<version>.<group>/<name>`."""
@@ -133,7 +134,8 @@ class KubernetesTarget:
         kind = self._kinds.of(manifest)
         kind_name = ".".join(filter(None, (kind.kind, kind.version, kind.group)))
         namespace = str(_metadata(manifest).get("namespace") or "default")
-        return (await self.place(spec.name)).model_copy(update={"name": f"{namespace}/{kind_name}/{spec.name}"})
+        self._placed[spec.name] = f"{namespace}/{kind_name}/{spec.name}"
+        return await self.place(spec.name)
 
     async def ensure(self, spec: RunSpec) -> AttemptStatus:
         """Create the object if its name is free, else adopt it.
@@ -252,6 +254,7 @@ class KubernetesTarget:
             await self._tell_keepers(where, RELEASE)
         await self._end_pods(where, 1)
         await self._delete(where)
+        self._placed.pop(where.name, None)
         for pod in seen.pods:
             self._quiet.pop(_uid(pod), None)
             self._listening.pop(_uid(pod), None)
@@ -329,8 +332,10 @@ class KubernetesTarget:
         if reading is None:
             return None
         made = _metadata(seen.object).get("creationTimestamp") if seen.object else None
-        reason = _REASONS.get(reading.cause) if reading.status.state == "exited" else None
-        status = replace(reading.status, reason=reason, created=str(made) if made else None)
+        state = reading.status.state
+        reason = _REASONS.get(reading.cause) if state == "exited" else None
+        error = reading.reason if state == "created" else reading.status.error
+        status = replace(reading.status, reason=reason, created=str(made) if made else None, error=error)
         return replace(reading, status=status)
 
     async def _delete(self, where: _Where) -> None:
