@@ -33,7 +33,11 @@ class Relay:
             if first.startswith(b"GET " + path + b" "):
                 await _tell(counter, writer)
                 return
-        back, forth = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            back, forth = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:  # the server is away: so is this
+            writer.close()
+            return
         self._count(first)
         forth.write(first)
         await asyncio.gather(self._pass(reader, forth, self._count), self._pass(back, writer, self._count_answer))

@@ -273,9 +273,21 @@ def _parse_list(name: str, schema: JsonObject, text: str) -> JsonValue:
         try:
             return cast("JsonValue", json.loads(text))
         except ValueError as error:
-            raise _ill_typed(name, schema, text) from error
+            raise BadInput(
+                f"parameter {name!r}: {_short(repr(text))} is no list in JSON", do=_written_list(name, schema, text)
+            ) from error
     items = cast("JsonObject", schema.get("items", {"type": "string"}))
     return [_parse_scalar(name, items, part) for part in text.split(",")] if text else []
+
+
+def _written_list(name: str, schema: JsonObject, text: str) -> str:
+    """How to write the list that was probably meant."""
+    parts = [part.strip().strip("'\"") for part in text.strip("[]").split(",")]
+    if not all(part and part.isprintable() for part in parts):
+        return _allowed(schema)
+    plain = f"Write {name}={','.join(parts)}"
+    is_text = "string" in _types(cast("JsonObject", schema.get("items", {"type": "string"})))
+    return _short(f"{plain} or '{name}={json.dumps(parts, ensure_ascii=False)}'" if is_text else plain)
 
 
 def _parse_scalar(name: str, schema: JsonObject, text: str) -> JsonValue:

@@ -7,8 +7,9 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import aiohttp
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Query = Mapping[str, str | Sequence[str]]
 
 _CONNECT_S, _ANSWER_S = 10.0, 60.0
+_GOODBYE_S = 0.1
 _CHUNK = 1 << 16
 _LARGEST_EVENT = 1 << 23
 _STDIN, _STDOUT, _STDERR, _ERROR = range(4)
@@ -77,7 +79,6 @@ class _Answer(Protocol):
 
     async def read(self) -> bytes: ...
     def close(self) -> None: ...
-    def release(self) -> object: ...
 
 
 class _Message(Protocol):
@@ -127,6 +128,8 @@ class Cluster:
         for client in (self._client, self._sockets):
             if client is not None:
                 await client.close()
+        if self._client is not None:
+            await asyncio.sleep(_GOODBYE_S)  # a TLS connection is closed some steps of the loop later
         self._client = self._sockets = None
 
     async def read(self, path: str, query: Query | None = None) -> JsonObject:
@@ -177,8 +180,11 @@ class Cluster:
             WatchExpired: the version to begin with is forgotten, now or at the end of this.
         """
         given = {**query, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
-        async with self._answered("GET", path, given, seconds_left=seconds + _CONNECT_S) as answer:
-            async for line in _lines(answer.content):
+        async with (
+            self._answered("GET", path, given, seconds_left=seconds + _CONNECT_S) as answer,
+            aclosing(_lines(answer.content)) as lines,
+        ):
+            async for line in lines:
                 event = cast("JsonObject", json.loads(line))
                 if event.get("type") == "ERROR":
                     raise _error(cast("JsonObject", event["object"]), 0, path)
@@ -202,10 +208,10 @@ class Cluster:
         if stdin is not None:
             query["stdin"] = "true"
         errors = bytearray()
-        async with self._socket(f"{pod}/exec", query) as socket:
+        async with self._socket(f"{pod}/exec", query) as socket, aclosing(_frames(socket)) as frames:
             sending = asyncio.ensure_future(_send(socket, stdin)) if stdin is not None else None
             try:
-                async for channel, data in _frames(socket):
+                async for channel, data in frames:
                     if channel == _STDOUT:
                         yield data
                     elif channel == _STDERR:
@@ -257,7 +263,7 @@ class Cluster:
                     raise _error(_status(await answer.read(), answer.reason), answer.status, path)
             yield answer
         finally:
-            answer.close() if answer.status < 400 and seconds_left is None else answer.release()
+            answer.close()  # of one that was read to its end the connection is kept
 
     @asynccontextmanager
     async def _socket(self, path: str, query: Query) -> AsyncGenerator[_Socket]:
@@ -328,6 +334,7 @@ async def _configuration(access: ClusterAccess) -> Configuration:
         elif access.context is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(made)  # pyright: ignore[reportUnknownMemberType] # untyped
         else:
+            _check_is_there()
             await config.load_kube_config(context=access.context, client_configuration=made)  # pyright: ignore[reportUnknownMemberType] # untyped
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
         raise Unavailable(
@@ -337,6 +344,17 @@ async def _configuration(access: ClusterAccess) -> Configuration:
     # Every log that is followed has a connection of its own.
     made.connection_pool_maxsize = 0
     return made
+
+
+def _check_is_there() -> None:
+    """The SDK would print a line of its own.
+
+    Raises:
+        FileNotFoundError: this machine has no kubeconfig.
+    """
+    named = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if not any(Path(one).expanduser().is_file() for one in named.split(os.pathsep)):
+        raise FileNotFoundError(f"there is no {named}")
 
 
 @asynccontextmanager

@@ -62,6 +62,7 @@ def conclude(context: LaunchContext, place: Place, end: End) -> Outcome:
 
 
 def end_message(reason: Reason, code: int | None, error: str) -> str:
+    """What an outcome says, for people."""
     detail = f": {error}" if error else ""
     return {
         Reason.EXITED: f"Exited with code {code}{detail}",

@@ -69,6 +69,7 @@ async def follow(
 
 
 async def halted(target: Target, place: Place, reason: Reason, grace_s: float) -> Halt:
+    """End an attempt, however long its infrastructure needs for it."""
     asked = datetime.now(UTC).isoformat()
     proof = await reach(lambda: target.stop(place, grace_s))
     # It may have ended by itself just now: that nothing runs is what counts.
@@ -84,4 +85,5 @@ def _since(moment: str | None, limit: float | None) -> float | None:
 
 
 def seconds_left(status: AttemptStatus, limit: float | None) -> float | None:
+    """What is left of a time limit; None: there is none."""
     return _since(status.started, limit)

@@ -152,4 +152,5 @@ async def clean(context: LaunchContext, place: Place, spec: RunSpec) -> None:
 
 
 async def forget_secrets(context: LaunchContext, spec: RunSpec) -> None:
+    """Delete what was kept for whoever adopts the attempt."""
     await asyncio.to_thread(log_file(context, spec.name).with_suffix(".secrets").unlink, missing_ok=True)

@@ -167,7 +167,10 @@ async def _tell(message: str) -> None:
         return
     try:
         async with translated_errors(), get_client() as client:
-            await client.set_flow_run_state(UUID(flow_run.get_id()), Running(message=message))
+            run = await client.read_flow_run(UUID(flow_run.get_id()))
+            # The server lets a run go on whose end somebody forced; its agent will hear of that.
+            if run.state is None or not run.state.is_final():
+                await client.set_flow_run_state(run.id, Running(message=message))
     except LaunchError as error:
         get_run_logger().warning("Not told in the run's state (%s): %s", error, message)
 

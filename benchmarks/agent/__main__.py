@@ -60,6 +60,8 @@ def main() -> None:
 
     report = document(found, options)
     print(json.dumps(report, indent=2) if options.json else table(report))
+    if report["failed"]:
+        sys.exit(1)
     if not (options.only or options.short or options.alone or options.sqlite):
         write_table(report)
 

@@ -11,8 +11,8 @@ from asyncio.subprocess import PIPE, Process
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from benchmarks.agent.growth import Growth, grown
-from benchmarks.agent.memory import sampled
+from benchmarks.agent.growth import Growth
+from benchmarks.agent.memory import growth, peak
 from benchmarks.serving import serving
 from benchmarks.stage import Stage
 from benchmarks.watching import FINAL, Watcher
@@ -71,7 +71,8 @@ class Burst(Frozen):
         completed: runs that completed.
         otherwise: runs that ended in another way.
         lost: acknowledged runs that were not over in time.
-        growth: of the agent's memory meanwhile.
+        peak_mb: the agent's most memory by then.
+        growth: of the agent's memory in runs after it.
     """
 
     submits: Submits
@@ -79,20 +80,20 @@ class Burst(Frozen):
     completed: int
     otherwise: int
     lost: int
-    growth: Growth
+    peak_mb: float
+    growth: Growth | None
 
 
-async def burst(side: Side, stage: Stage, seen: Watcher, sizes: tuple[int, int]) -> Burst:
-    """So many submits from so many clients, while an agent serves the queue."""
+async def burst(side: Side, stage: Stage, seen: Watcher, sizes: tuple[int, int], *, more: int) -> Burst:
+    """So many submits from so many clients, while an agent serves the queue; then `more` runs for its memory."""
     runs: list[UUID] = []
     with serving(side.agent, stage.settings.home / f"{side.queue}.log", stage.environment) as agent:
         await seen.completed([await side.submit("quick", 0)])
-        sampling = asyncio.create_task(sampled(agent, seen, lambda: runs))
         begin = time.time()
         submits = await submitted(side.client, stage, sizes, runs.append)
         ended = await seen.ended(runs, seconds=_LIMIT_S)
-        sampling.cancel()
-        points = await sampling
+        most = peak(agent)
+        grown = await growth(agent, side, seen, (len(runs) + 1, more)) if more and ended else None
     states = [*(await seen.states(runs)).values()]
     return Burst(
         submits=submits,
@@ -100,7 +101,8 @@ async def burst(side: Side, stage: Stage, seen: Watcher, sizes: tuple[int, int])
         completed=states.count("COMPLETED"),
         otherwise=sum(state in FINAL - {"COMPLETED"} for state in states),
         lost=len(runs) - sum(state in FINAL for state in states),
-        growth=grown(points),
+        peak_mb=most,
+        growth=grown,
     )
 
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from launch_jobs.job import Frozen
 
 _LEAST = 3
-_WARM = 0.3
-"""What part of the runs only warms caches up: the line is drawn through the rest."""
 
 
 class Line(Frozen):
@@ -44,12 +42,12 @@ class Growth(Frozen):
     """How an agent's memory grows with the runs that it has served.
 
     Attributes:
-        runs: served in all.
-        per_1000: MB for each 1,000 runs, by the line through all but the first third; None: too few points.
+        runs: measured over.
+        per_1000: MB for each 1,000 runs, by the line through all points; None: too few points.
         error: the slope's standard error.
-        first: MB before the first run.
+        first: MB before these runs.
         last: MB at the end.
-        points: runs and MB, as measured.
+        points: runs served in all and MB, as measured.
     """
 
     runs: int
@@ -62,10 +60,9 @@ class Growth(Frozen):
 
 def grown(points: list[tuple[int, float]]) -> Growth:
     """What the points say. Pure."""
-    runs = points[-1][0]
-    line = fit([(done / 1000, size) for done, size in points if done >= runs * _WARM])
+    line = fit([(done / 1000, size) for done, size in points])
     return Growth(
-        runs=runs,
+        runs=points[-1][0] - points[0][0],
         per_1000=round(line.slope, 2) if line else None,
         error=round(line.error, 2) if line else None,
         first=points[0][1],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from benchmarks.agent.growth import Growth, grown
 from benchmarks.agent.sides import Side
 from benchmarks.serving import serving
 from benchmarks.stage import Stage
-from benchmarks.watching import FINAL, Watcher
+from benchmarks.watching import Watcher
 from launch_jobs.job import Frozen
 
 if TYPE_CHECKING:
@@ -63,28 +63,25 @@ async def memory(side: Side, stage: Stage, seen: Watcher, count: int, *, told: b
     return Memory(idle=idle, at_work=at_work, runs=count, threads=threads)
 
 
-async def growth(side: Side, stage: Stage, seen: Watcher, count: int) -> Growth:
-    """An agent's memory while it serves so many runs, a few at a time; measured when none is at work."""
-    with serving(side.agent, stage.settings.home / f"{side.queue}.log", stage.environment) as agent:
-        await seen.completed([await side.submit("quick", 0)])
-        points: list[tuple[int, float]] = []
-        for done in range(0, count, _IN_FLIGHT):
-            points.append((done, megabytes(agent)))
-            runs: list[UUID] = await asyncio.gather(*(side.submit("quick", 0) for _ in range(_IN_FLIGHT)))
-            await seen.completed(runs)
-        points.append((count, megabytes(agent)))
+def peak(process: subprocess.Popen[bytes]) -> float:
+    """The most that it ever was, as the kernel counted."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return round(int(status.partition("VmHWM:")[2].split()[0]) / 2**10, 1)
+
+
+async def growth(agent: subprocess.Popen[bytes], side: Side, seen: Watcher, sizes: tuple[int, int]) -> Growth:
+    """An agent's memory while it serves runs, a few at a time; measured when none is at work.
+
+    Args:
+        agent: that serves.
+        side: whose it is.
+        seen: of its database.
+        sizes: runs that it has served before, and how many more it is to serve.
+    """
+    before, more = sizes
+    points = [(before, megabytes(agent))]
+    while points[-1][0] < before + more:
+        runs: list[UUID] = await asyncio.gather(*(side.submit("quick", 0) for _ in range(_IN_FLIGHT)))
+        await seen.completed(runs)
+        points.append((points[-1][0] + _IN_FLIGHT, megabytes(agent)))
     return grown(points)
-
-
-async def sampled(
-    agent: subprocess.Popen[bytes], seen: Watcher, runs: Callable[[], list[UUID]], *, every_s: float = 1.0
-) -> list[tuple[int, float]]:
-    """An agent's memory beside how many of the runs are over, until it is cancelled."""
-    points: list[tuple[int, float]] = []
-    try:
-        while True:
-            states = await seen.states(runs())
-            points.append((sum(state in FINAL for state in states.values()), megabytes(agent)))
-            await asyncio.sleep(every_s)
-    except asyncio.CancelledError:
-        return points

@@ -12,7 +12,7 @@ _NAME = "agent"
 _GOALS: dict[str, tuple[float, Callable[[dict[str, Any]], float | None]]] = {
     "idle_mb": (150, lambda parts: parts["memory"]["ours"]["idle"]),
     "at_work_mb": (150, lambda parts: parts["memory"]["ours"]["at_work"]),
-    "growth_mb_per_1000": (1, lambda parts: _measured(parts["burst"]["growth"], "per_1000")),
+    "growth_mb_per_1000": (1, lambda parts: _measured(parts["burst"]["ours"]["growth"], "per_1000")),
     "burst_lost": (0, lambda parts: parts["burst"]["ours"]["lost"]),
     "burst_errors": (0, lambda parts: len(parts["burst"]["ours"]["submits"]["errors"])),
     "sqlite_lost": (0, lambda parts: parts["sqlite"]["ours"]["lost"]),
@@ -27,8 +27,8 @@ _GOALS: dict[str, tuple[float, Callable[[dict[str, Any]], float | None]]] = {
 """By name: the most that it may be, and where it is found. A stubborn program has 10 s of grace, and 3."""
 
 
-def _measured(found: dict[str, Any], name: str) -> float:
-    if found[name] is None:
+def _measured(found: dict[str, Any] | None, name: str) -> float:
+    if not found or found[name] is None:
         raise KeyError(name)
     return float(found[name])
 
@@ -42,7 +42,8 @@ def document(found: dict[str, Any], options: argparse.Namespace) -> dict[str, An
     return {
         "goals": {name: goal for name in _GOALS if (goal := _goal(name, found))},
         "ratios": {name: ratio for name, ratio in _ratios(found) if ratio is not None},
-        "parts": found,
+        "failed": found.get("failed", {}),
+        "parts": {name: part for name, part in found.items() if name != "failed"},
         "machine": machine(),
         "options": {name: value for name, value in vars(options).items() if name != "json"},
     }
@@ -115,9 +116,12 @@ def _both(part: dict[str, Any], title: str, text: Callable[[dict[str, Any]], str
 
 
 def _memory(part: dict[str, Any]) -> Iterator[Row]:
-    runs = part["ours"]["runs"]
     yield _both(part, "memory, idle after a run", lambda side: f"{side['idle']:g} MB")
-    yield _both(part, f"memory, {runs} runs at work", lambda side: f"{side['at_work']:g} MB, {side['threads']} threads")
+    yield _both(part, "memory, runs at work", _at_work)
+
+
+def _at_work(side: dict[str, Any]) -> str:
+    return f"{side['at_work']:g} MB, {side['threads']} threads ({side['runs']} runs)"
 
 
 def _submits(submits: dict[str, Any]) -> str:
@@ -134,7 +138,8 @@ def _burst(part: dict[str, Any]) -> Iterator[Row]:
     yield f"{ours['submits']['asked']} submits", _submits(ours["submits"]), _submits(stock) if stock else ""
     ends = f"{ours['completed']} in {ours['ended_s']} s, {ours['otherwise']} ended otherwise, {ours['lost']} lost"
     yield "of these completed", ends, ""
-    growth = part.get("growth")
+    yield "the agent's most memory by then", f"{ours['peak_mb']:g} MB", ""
+    growth = ours["growth"]
     if growth and growth["per_1000"] is not None:
         told = f"{growth['per_1000']:g} ± {growth['error']:g} MB; {growth['first']:g} → {growth['last']:g} MB"
         yield f"memory for 1,000 runs more (over {growth['runs']})", told, ""

@@ -45,7 +45,7 @@ def added_by_events(costs: dict[str, Interval], counts: dict[str, float]) -> Int
     """Seconds that so many events of each kind add."""
     total = Interval(0, 0, 0)
     for kind in KINDS:
-        total += costs[kind].times(counts[kind] / 1e9)
+        total = total.plus(costs[kind].times(counts[kind] / 1e9))
     return total
 
 

@@ -63,7 +63,7 @@ def document(found: Measured, options: argparse.Namespace) -> dict[str, Any]:
 
 def long_program(found: Measured) -> Interval:
     """Seconds of processor time that the tracker adds to the long program: start, imports and end, and its events."""
-    return found.programs["imports"].added("processor") + added_by_events(found.costs, found.events)
+    return found.programs["imports"].added("processor").plus(added_by_events(found.costs, found.events))
 
 
 def _machine() -> dict[str, Any]:

@@ -112,7 +112,9 @@ def _before_program(folder: Path, python: Path, home: Path) -> dict[str, float]:
     began = time.time()
     command = [_LAUNCH, "run", "--", str(python), "stamp.py"]
     given = {**_environment(home), "STAMP": str(stamp), "TMPDIR": str(scratch)}
-    subprocess.run(command, cwd=folder, env=given, check=False, capture_output=True)
+    done = subprocess.run(command, cwd=folder, env=given, check=False, capture_output=True, text=True)
+    if not stamp.exists():
+        raise RuntimeError(f"{command} did not start the program: {done.stderr}")
     said = json.loads(stamp.read_text())
     stamp.unlink()
     shutil.rmtree(scratch)  # what the killed one left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ async def measure(stage: Stage, loads: list[str], peers: list[str], *, short: bo
                 print(f"Measuring {load}, {peer.name}", file=sys.stderr)
                 result = await _LOADS[load](peer, stage, seen, SHORT if short else WHOLE)
                 if result is not None:
+                    print(json.dumps(result), file=sys.stderr)  # known, should a later one fail
                     found.setdefault(load, {})[peer.name] = result
     return found
 

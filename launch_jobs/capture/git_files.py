@@ -306,4 +306,4 @@ def _flag_notes(listed: _Listed) -> Iterator[str]:
 def _some(paths: Iterable[str]) -> str:
     ordered = sorted(paths)
     shown = ", ".join(repr(path) for path in ordered[:3])
-    return f"{len(ordered)} files ({shown}{', …' if len(ordered) > 3 else ''})"
+    return f"{len(ordered)} file{'s' * (len(ordered) != 1)} ({shown}{', …' if len(ordered) > 3 else ''})"

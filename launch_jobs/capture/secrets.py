@@ -143,7 +143,7 @@ def _notes(judged: _Judged) -> list[str]:
     if judged.unsearched:
         notes.append(f"Not searched for secrets, for their size: {_some(judged.unsearched)}.")
     if judged.binary:
-        notes.append(f"Not searched for secrets: {judged.binary} binary files.")
+        notes.append(f"Not searched for secrets: {judged.binary} binary file{'s' * (judged.binary != 1)}.")
     return notes
 
 

@@ -12,6 +12,8 @@ from launch_jobs.cli.session import Session, server_session, wait
 from launch_jobs.errors import LaunchError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from launch_jobs.run import OutputFile, RunInfo
 
 _STATES = ("scheduled", "pending", "running", "cancelling", "completed", "failed", "crashed", "cancelled", "paused")
@@ -110,18 +112,9 @@ def cancel_command(runs: tuple[str, ...], as_json: bool) -> None:
     A queued run ends at once, a running one when its container or process is gone.
     """
     session = server_session()
-    from launch_jobs.runs import cancel_run, show_run
+    from launch_jobs.runs import cancel_run
 
-    cancelled: list[RunInfo] = []
-    failed: LaunchError | None = None
-    for run in runs:
-        try:
-            wait(cancel_run(run))
-            cancelled.append(wait(show_run(run, session.store)))
-        except LaunchError as error:
-            if failed:
-                click.echo(f"error: {failed}", err=True)
-            failed = error
+    cancelled, failed = _each(session, runs, cancel_run)
     if as_json and not failed:
         emit([info.model_dump(mode="json") for info in cancelled])
     elif cancelled and not as_json:
@@ -131,21 +124,45 @@ def cancel_command(runs: tuple[str, ...], as_json: bool) -> None:
     next_command(f"launch show {cancelled[0].name}")
 
 
-@click.command("retry")
-@click.argument("run")
-@json_option
-def retry_command(run: str, as_json: bool) -> None:
-    """Put a failed, crashed or cancelled run back on its queue.
+def _each(
+    session: Session, runs: tuple[str, ...], change: Callable[[str], Coroutine[object, object, object]]
+) -> tuple[list[RunInfo], LaunchError | None]:
+    """Change one run after the other: those that were, and the last refusal; earlier ones are told."""
+    from launch_jobs.runs import show_run
 
-    It makes its next attempt with the same job, parameters and variables.
+    changed: list[RunInfo] = []
+    failed: LaunchError | None = None
+    for run in runs:
+        try:
+            wait(change(run))
+            changed.append(wait(show_run(run, session.store)))
+        except LaunchError as error:
+            if failed:
+                click.echo(f"error: {failed}", err=True)
+            failed = error
+    return changed, failed
+
+
+@click.command("retry")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@json_option
+def retry_command(runs: tuple[str, ...], as_json: bool) -> None:
+    """Put failed, crashed or cancelled runs back on their queues.
+
+    Each makes its next attempt with the same job, parameters and variables. With --json one run is an object, several
+    are a list.
     """
     session = server_session()
-    from launch_jobs.runs import retry_run, show_run
+    from launch_jobs.runs import retry_run
 
-    wait(retry_run(run))
-    info = wait(show_run(run, session.store))
-    if as_json:
-        emit(info.model_dump(mode="json"))
-        return
-    print_run(info)
-    next_command(f"launch logs {info.name} -f")
+    retried, failed = _each(session, runs, retry_run)
+    if as_json and not failed:
+        documents = [info.model_dump(mode="json") for info in retried]
+        emit([*documents] if len(runs) > 1 else documents[0])
+    elif len(runs) == 1 and retried and not as_json:
+        print_run(retried[0])
+    elif retried and not as_json:
+        table(("run", "state"), [(info.name, info.state.value) for info in retried])
+    if failed:
+        raise failed
+    next_command(f"launch logs {retried[0].name} -f")

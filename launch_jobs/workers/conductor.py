@@ -119,6 +119,15 @@ class Conductor:
         if self._devices.is_counted and isinstance(target, DeviceHolder):
             self._devices.found(await target.held_devices())
 
+    async def living(self) -> set[str]:
+        """Ids of the runs of which something lives on this host or engine, whoever made it.
+
+        Raises:
+            Unavailable: the target does not answer.
+        """
+        target, _ = await self._reach()
+        return set(await target.held_devices()) if isinstance(target, DeviceHolder) else set()
+
     async def _assign(self, run: str, number: int) -> tuple[str, ...]:
         """The devices that a run was claimed with; an adopted one that was not started waits for its own."""
         if self._devices.names is None:
@@ -159,9 +168,9 @@ class Conductor:
         async def record(labels: Labels) -> None:
             # With a place it has got further than any agent's death counts for.
             begun = {DEATHS_LABEL: 0} if run.labels.get(DEATHS_LABEL) else {}
-            if not await self._tenures[run.id].holds(client, run.id):
-                raise Refused(f"Run {run.name} was taken over by another agent while this one was away")
+            await self._check_tenure(client, run)
             await client.update_flow_run_labels(run.id, {**labels, **begun})
+            await self._check_tenure(client, run)  # that call may have been long on its way
 
         target, access = await self._reach()
         store = await asyncio.to_thread(configured_store, self._settings)
@@ -193,6 +202,15 @@ class Conductor:
             running = run_flow(flow, flow_run=engaged, return_type="state")
             # A synchronous flow has run to its end by now; it belongs to a thread, see `_load`.
             await cast("Coroutine[object, object, object]", running)
+
+    async def _check_tenure(self, client: PrefectClient, run: FlowRun) -> None:
+        """Nothing is started of a run that is not ours any more.
+
+        Raises:
+            Refused: another agent has it; nothing that is told of it from now on reaches the server.
+        """
+        if not await self._tenures[run.id].holds(client, run.id):
+            raise Refused(f"Run {run.name} was taken over by another agent while this one was away")
 
     async def _deployed(self, client: PrefectClient, run: FlowRun, *, adopted: bool) -> tuple[str, JsonObject]:
         """Entrypoint and default job variables of the run's deployment; a run that `submit` made carries them.

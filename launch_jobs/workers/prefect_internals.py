@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -11,6 +12,7 @@ from weakref import WeakValueDictionary
 import prefect.task_engine as engine
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas import OrchestrationResult
+from prefect.client.schemas.objects import Integration, WorkerMetadata
 from prefect.client.schemas.responses import SetStateStatus, StateAcceptDetails
 from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
@@ -43,6 +45,20 @@ def run_limit(worker: BaseWorker[Any, Any, Any]) -> int | None:
 def has_pool(worker: BaseWorker[Any, Any, Any]) -> bool:
     """Whether the worker has read its work pool from the server yet."""
     return worker._work_pool is not None  # pyright: ignore[reportPrivateUsage]
+
+
+def installed_integrations() -> WorkerMetadata:
+    """What `BaseWorker._worker_metadata` tells the server, which loads every integration there is to know its version.
+
+    That of Kubernetes alone takes 50 MB of an agent's memory, and half a second of its start.
+    """
+    found = [(entry.name, entry.dist) for entry in entry_points(group="prefect.collections")]
+    integrations = [
+        Integration(name=dist.name, version=dist.version)
+        for name, dist in found
+        if dist and dist.name.replace("-", "_") == name
+    ]
+    return WorkerMetadata(integrations=integrations)
 
 
 class FlowClient(PrefectClient):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from launch_jobs.workers.forced_ends import ForcedEnds
 from launch_jobs.workers.leaving import leave
 from launch_jobs.workers.leftovers import sweep_adoptions
 
@@ -44,6 +45,7 @@ async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> No
             group.start_soon(worker.repeat, worker.watch_cancels, CANCEL_SECONDS)
             group.start_soon(worker.repeat, worker.adopt, ADOPT_SECONDS)
             group.start_soon(worker.repeat, worker.teller.tell_first, TELL_SECONDS)
+            group.start_soon(worker.repeat, ForcedEnds(worker).sweep_forced, ADOPT_SECONDS)
         group.start_soon(workers[0].repeat, sweep, SWEEP_SECONDS)
         while not (until_empty and turns.found_nothing):  # noqa: ASYNC110 - looked at now and then is enough
             await asyncio.sleep(0.2)

@@ -53,7 +53,7 @@ from launch_jobs.workers.telling_waits import WaitTeller
 from launch_jobs.workers.tenure import Tenure, clock_s
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, WorkerMetadata
     from prefect.client.schemas.responses import WorkerFlowRunResponse
 
 _BATCH_SECONDS = 1.0
@@ -290,6 +290,10 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
             if time.monotonic() > self._synced + _LIMITS_SECONDS:
                 await self.sync_with_backend()  # the limit may have been raised
         return not refusal
+
+    @override
+    async def _worker_metadata(self) -> WorkerMetadata:
+        return internals.installed_integrations()
 
     @override
     async def sync_with_backend(self) -> None:

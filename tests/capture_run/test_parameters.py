@@ -16,7 +16,7 @@ from launch_jobs.capture.argparse_inputs import inputs_of
 from launch_jobs.capture.parameters import capture_inputs
 from launch_jobs.capture.parser import SeenParser
 from launch_jobs.errors import BadInput
-from launch_jobs.job import Inputs
+from launch_jobs.job import Inputs, JsonObject
 from launch_jobs.tracker import INJECT
 
 _TRACKER = runpy.run_path(str(INJECT / "_launch_tracker.py"))
@@ -158,6 +158,23 @@ def test_text_that_is_no_value_is_refused(inputs: Inputs, name: str, text: str) 
         parse_parameter_text(inputs, name, text)
 
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "do"),
+    [
+        ("string", "[x,y]", """Write tags=x,y or 'tags=["x", "y"]'"""),
+        ("integer", "[1, 2", "Write tags=1,2"),
+        ("string", "[,", "Allowed: array, of string"),
+    ],
+)
+def test_a_list_without_quotes_is_told_how_to_be_written(kind: str, text: str, do: str) -> None:
+    """A shell takes the quotes of JSON away."""
+    schema: JsonObject = {"properties": {"tags": {"type": "array", "items": {"type": kind}}}}
+    with pytest.raises(BadInput, match="is no list in JSON") as refused:
+        parse_parameter_text(Inputs(parameters_schema=schema), "tags", text)
+
+    assert refused.value.do == do
 
 
 class _Own(argparse.Action):

@@ -207,5 +207,5 @@ def test_what_was_not_searched_is_said(tmp_path: Path) -> None:
 
     assert judge(tmp_path) == [
         "Not searched for secrets, for their size: data.csv.",
-        "Not searched for secrets: 1 binary files.",
+        "Not searched for secrets: 1 binary file.",
     ]

@@ -44,7 +44,7 @@ def launch(home: Path, folder: Path) -> Launch:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=240,
         )
 
     return run

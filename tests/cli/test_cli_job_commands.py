@@ -212,7 +212,7 @@ def _on_terminal(home: Path, answer: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
     os.close(ours)
     os.close(theirs)

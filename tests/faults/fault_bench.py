@@ -129,6 +129,7 @@ class Bench:
             "LAUNCH_JOBS_HOME": str(self.home),
             "PREFECT_API_URL": f"http://{api}/api" if api else self.connection.api_url,
             "PREFECT_API_AUTH_STRING": self.connection.auth_string,
+            "PREFECT_HOME": str(self.home / "prefect"),
             "PREFECT_PROFILES_PATH": str(self.home / "profiles.toml"),
             "DOCKER_HOST": f"unix://{self.engine.address}",
             **self.images,

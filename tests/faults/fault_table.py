@@ -89,7 +89,7 @@ _CRASHES = {
 }
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("F00", "no fault", nothing, short=True),
+    Fault("F00", "no fault", nothing),
     Fault("F06", "agent killed, programs end meanwhile", ends_while_away, short=True),
     Fault("F10", "agent asked to leave", asked_to_leave, short=True),
     Fault("F17", "API refuses while programs end", partial(api_away, "refuse"), short=True),
@@ -123,7 +123,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("F25", "what is sent to the agent's host is lost", partial(cut_off, "in")),
     Fault("F26", "a fifth of all packets is lost, latency", lossy),
     Fault("F29+", "agent's clock is 10 min ahead", partial(agents_clock, "+600s")),
-    Fault("F29-", "agent's clock is 10 min behind", partial(agents_clock, "-600s"), short=True),
+    Fault("F29-", "agent's clock is 10 min behind", partial(agents_clock, "-600s")),
     Fault("F29s", "agent's clock steps", clock_steps),
     Fault("F30+", "server's clock steps 1 h ahead", partial(servers_clock, "+3600s")),
     Fault("F30-", "server's clock steps 1 h back", partial(servers_clock, "-3600s")),

@@ -59,8 +59,9 @@ def test_the_report_says_what_is_not_decided() -> None:
         "python_start_s": 0.01,
         "command_line_start_s": 0.08,
     }
-    kinds = ("other", "known_open", "new_open")
-    costs, events = dict.fromkeys(kinds, Interval(100, 90, 110)), dict.fromkeys(kinds, 1e5)
+    kinds: tuple[str, ...] = ("other", "known_open", "new_open")
+    costs: dict[str, Interval] = dict.fromkeys(kinds, Interval(100, 90, 110))
+    events: dict[str, float] = dict.fromkeys(kinds, 1e5)
     options = argparse.Namespace(json=True, files=10_000, dirty=200)
     report = document(Measured(dict.fromkeys(TITLES, pairs), costs, events, repository), options)
 

@@ -73,7 +73,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=280,
         )
 
     def launch(self, *arguments: str) -> str:

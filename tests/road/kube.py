@@ -13,6 +13,7 @@ from launch_jobs.queue import create_queue
 from launch_jobs.runs import read_log
 from launch_jobs.submission import Submission, submit
 from launch_jobs.targets.kubernetes.configuration import KubernetesConfiguration
+from launch_jobs.targets.kubernetes.labels import ATTEMPT_LABEL
 from launch_jobs.targets.template import base_job_template, with_operator_fields
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class KubeRoad:
     def objects(self) -> list[str]:
         """Everything of ours that is in the namespace."""
         kinds = "jobs,pods,secrets,configmaps,services"
-        return self.kubectl("get", kinds, "-l", "launch-jobs.org/attempt", "-o", "name").split()
+        return self.kubectl("get", kinds, "-l", ATTEMPT_LABEL, "-o", "name").split()
 
 
 def name_of(run: str, attempt: int = 1) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 
 import pytest
@@ -11,6 +10,8 @@ from kube import KubeRoad, name_of
 from walking import Road
 
 from launch_jobs.run import RunState
+from launch_jobs.runs import cancel_run
+from launch_jobs.targets.kubernetes.labels import ATTEMPT_LABEL
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +46,7 @@ async def test_a_run_brings_its_outputs_home_and_leaves_nothing(kube: KubeRoad) 
 
 async def test_each_end_says_why(own_cluster: Cluster, kube: KubeRoad) -> None:
     """The program's own code, memory, an image that is not there, GPUs that nobody has."""
-    await kube.make_queue(image_pull_secrets=[])
+    await kube.make_queue()
     script = "x = b'x' * 10**9"
     code, memory, image, gpus = [
         await kube.submit("exit 3"),
@@ -72,7 +73,7 @@ async def test_cancelled_is_said_when_the_program_is_gone(kube: KubeRoad) -> Non
         "trap '' TERM; echo part > $LAUNCH_OUTPUT_DIR/part; echo on; while :; do sleep 1; done", stop_grace_seconds=1
     )
     await kube.running(run, "on")
-    await cancel(run)
+    await cancel_run(run)
     info = await kube.road.end(run)
     assert info.state is RunState.CANCELLED
     assert info.stopped is not None
@@ -88,7 +89,7 @@ async def test_a_pod_that_is_deleted_by_hand_is_a_loss_and_tried_again(kube: Kub
         '[ "$LAUNCH_ATTEMPT" = 2 ] && exit; echo on; sleep 600', infrastructure_retries=1, stop_grace_seconds=1
     )
     await kube.running(run, "on")
-    kube.kubectl("delete", "pod", "-l", f"launch-jobs.org/attempt={name_of(run)}", "--wait=false")
+    kube.kubectl("delete", "pod", "-l", f"{ATTEMPT_LABEL}={name_of(run)}", "--wait=false")
     info = await kube.road.end(run)
     assert (info.state, info.attempt) == (RunState.COMPLETED, 2), info.reason
 
@@ -109,10 +110,3 @@ async def test_an_agent_that_is_killed_is_followed_by_another(kube: KubeRoad) ->
     assert info.state is RunState.COMPLETED, info.reason
     assert await kube.log(run) == [f"line {number}" for number in range(80)]
     assert [file.path for file in info.outputs] == ["one"]
-
-
-async def cancel(run: str) -> None:
-    """Ask for a run's end."""
-    from launch_jobs.runs import cancel_run
-
-    await asyncio.shield(cancel_run(run))

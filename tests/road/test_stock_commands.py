@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from walking import Agent, Road
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
+from walking import LIMIT_S, Agent, Road
 
 from launch_jobs.client import connect
 from launch_jobs.run import RunState
@@ -29,7 +30,7 @@ def _prefect(road: Road, *arguments: str, folder: Path = ROOT) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -64,7 +65,8 @@ async def test_the_project_deploys_and_a_stock_worker_and_deployment_run_launch_
     said = _prefect(road, "deployment", "run", f"launch-job/launch-{queue}", "-p", f"job={job.reference}", "--watch")
     assert "Completed" in said
     async with connect() as client:
-        names = {found.name for found in await client.read_deployments(limit=200)}
+        here = WorkPoolFilter(name=WorkPoolFilterName(any_=[queue]))  # all of them would be more than a page
+        names = {found.name for found in await client.read_deployments(work_pool_filter=here)}
     assert {f"launch-{queue}", f"capture-{queue}", f"build-{queue}", f"queue.{queue}"} <= names
 
 
@@ -98,7 +100,7 @@ async def test_a_flow_called_from_python_runs_here_and_now(road: Road, tmp_path:
 
 def _python(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
 
 
 async def test_the_collection_is_known_to_the_stock_command(road: Road) -> None:

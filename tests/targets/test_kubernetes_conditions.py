@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from launch_jobs.job import JsonObject
 from launch_jobs.targets.kubernetes.causes import Cause
-from launch_jobs.targets.kubernetes.conditions import Reading, Seen, read_status
+from launch_jobs.targets.kubernetes.conditions import Reading, Seen, read_status, standing
 from launch_jobs.targets.kubernetes.kinds import load_kinds
+from launch_jobs.targets.kubernetes.releasing import as_ended
 
 KINDS = load_kinds()
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -366,6 +367,42 @@ def test_side_containers_do_not_count() -> None:
     assert reading is not None
     assert reading.status.exit_code is None
     assert reading.cause is Cause.INFRASTRUCTURE
+
+
+DONE, BROKEN, BUSY = _pod(phase="Succeeded"), _pod(phase="Failed"), _pod(phase="Running")
+INDEXED = _job(spec={"completions": 2, "parallelism": 2, "template": {"spec": {}}})
+GROUPS: dict[str, Any] = {
+    "replicatedJobs": [{"replicas": 2, "template": {"spec": {"parallelism": 1, "template": {"spec": {}}}}}]
+}
+REPLICAS: dict[str, Any] = {
+    "pytorchReplicaSpecs": {"Master": {"template": {}}, "Worker": {"replicas": 2, "template": {}}}
+}
+RELEASED: list[tuple[JsonObject, list[JsonObject], str]] = [
+    # object, its pods without their keepers, what it stands at
+    (_job(spec={"template": {"spec": {}}}), [DONE], "succeeded"),
+    (_job(), [BROKEN], "failed"),
+    (_job(spec={"backoffLimit": 2}), [BROKEN], ""),
+    (INDEXED, [DONE], ""),
+    (INDEXED, [DONE, BUSY], ""),
+    (INDEXED, [DONE, BROKEN], "failed"),
+    (_object(*JOBSET, GROUPS), [DONE], ""),
+    (_object(*JOBSET, GROUPS), [DONE, DONE], "succeeded"),
+    (_object(*PYTORCH, REPLICAS), [DONE, DONE], ""),
+    (_object(*PYTORCH, REPLICAS), [DONE, DONE, DONE], "succeeded"),
+    (_object(*VOLCANO, {"tasks": [{"replicas": 2, "template": {}}]}), [DONE, DONE], "succeeded"),
+    (_object(*RAY, {"rayClusterSpec": {"headGroupSpec": {"template": {}}}}), [DONE], ""),
+    (_object(*OTHER, {"template": {"spec": {"containers": []}}}), [DONE, BUSY], ""),
+    (_object(*OTHER, {"template": {"spec": {"containers": []}}}), [DONE], "succeeded"),
+    (_job(), [], ""),
+]
+
+
+@pytest.mark.parametrize(("made", "pods", "state"), RELEASED)
+def test_end_when_pods_wait_for_us_only(made: JsonObject, pods: list[JsonObject], state: str) -> None:
+    """What an operator will say once its pods are let go: only when all of them are over, or one failed for good."""
+    kind = KINDS.of(made)
+    rule = standing(kind, as_ended(kind, made, pods))
+    assert (rule.state if rule else "") == state
 
 
 ANY_SEEN = st.sampled_from([row[0] for row in ROWS.values()])

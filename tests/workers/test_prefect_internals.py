@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from prefect import task_engine
+from prefect import flow, task_engine
 from prefect.cli import worker as stock_command
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogWorker
-from prefect.states import Completed, Failed, Pending, Running
+from prefect.states import Completed, Failed, Pending, Running, Scheduled
 from prefect.workers.base import BaseWorker
 
 from launch_jobs.local.connection import Connection
 from launch_jobs.workers import DockerWorker, ProcessWorker
 from launch_jobs.workers import prefect_internals as internals
+from launch_jobs.workers.admission import Admission, was_waiting
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +51,21 @@ def test_the_limit_of_a_worker(worker: ProcessWorker) -> None:
     assert worker.slots.limit == 3
 
 
+def test_an_agent_tells_of_integrations_without_loading_them() -> None:
+    """It says the same as the stock worker, which imports them all; the agent's memory is spared that."""
+    program = (
+        "import asyncio, sys\n"
+        "from prefect.workers.base import BaseWorker\n"
+        "from launch_jobs.workers import ProcessWorker\n"
+        "ours = asyncio.run(ProcessWorker._worker_metadata(None))\n"
+        "assert not {'prefect_docker', 'prefect_kubernetes', 'kubernetes_asyncio'} & sys.modules.keys()\n"
+        "stock = asyncio.run(BaseWorker._worker_metadata(None))\n"
+        "told = [sorted((one.name, one.version) for one in each.integrations) for each in (ours, stock)]\n"
+        "assert told[0] == told[1] != [], told\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_a_worker_has_no_pool_before_it_has_read_it(worker: ProcessWorker) -> None:
     """`_work_pool` is None until the first answer of the server."""
     assert not internals.has_pool(worker)
@@ -67,6 +85,7 @@ def test_types_are_registered_under_our_names() -> None:
     assert BaseWorker.get_worker_class_from_type("launch-process") is ProcessWorker
     assert {name for name in BaseWorker.get_all_available_worker_types() if name.startswith("launch")} == {
         "launch-docker",
+        "launch-kubernetes",
         "launch-process",
     }
 
@@ -139,3 +158,18 @@ def test_the_engine_calls_what_we_replace() -> None:
     source = inspect.getsource(task_engine.AsyncTaskRunEngine)
     assert source.count("emit_task_run_state_change_event(") == 2
     assert all(f"{name}=" in source for name in ("task_run", "initial_state", "validated_state", "follows"))
+
+
+async def test_a_claim_tells_whether_the_run_waited(connected: Connection) -> None:
+    """The server copies the scheduled time of a run that waited into its claim, and only then; what was over stays so."""
+    del connected
+    door = Admission("no queue")
+    async with get_client() as client:
+        run = await client.create_flow_run(flow(lambda: None, name="claimed"), state=Scheduled())
+        assert await door.claims(client, run, "Claimed")
+        assert not await door.claims(client, run, "Claimed by another")
+        await client.set_flow_run_state(run.id, Completed(), force=True)
+        assert not await door.claims(client, run, "Claimed too late")
+        states = sorted(await client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    assert [state.name for state in states] == ["Scheduled", "Pending", "Completed", "Pending", "Completed"]
+    assert [was_waiting(state) for state in states if state.is_pending()] == [True, False]

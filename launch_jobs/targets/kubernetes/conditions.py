@@ -23,7 +23,7 @@ from launch_jobs.targets.kubernetes.pods import (
 )
 from launch_jobs.targets.kubernetes.waiting import Events, waiting_cause
 
-__all__ = ["Cause", "Reading", "Seen", "read_status"]
+__all__ = ["Cause", "Reading", "Seen", "read_status", "standing"]
 
 _PATIENCE = timedelta(seconds=30)
 _TRIED = ("status.failed", "status.succeeded", "status.restarts", "status.ready")
@@ -67,7 +67,7 @@ def read_status(kind: WorkloadKind, seen: Seen, now: datetime) -> Reading | None
     """
     if seen.object is None:
         return _orphaned(seen) if seen.pods else None
-    rule = _standing(kind, seen.object)
+    rule = standing(kind, seen.object)
     if rule is not None and rule.state in {"succeeded", "failed"}:
         return _ended(kind, seen, rule)
     if text(seen.object, "metadata.deletionTimestamp"):
@@ -75,7 +75,7 @@ def read_status(kind: WorkloadKind, seen: Seen, now: datetime) -> Reading | None
     return _alive(kind, seen, now, rule.state if rule else None)
 
 
-def _standing(kind: WorkloadKind, made: JsonObject) -> StatusRule | None:
+def standing(kind: WorkloadKind, made: JsonObject) -> StatusRule | None:
     """The first rule of its kind that an object fulfils."""
     for rule in kind.status:
         if rule.condition and condition(made, rule.condition):

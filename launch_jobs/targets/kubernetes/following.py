@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -98,9 +98,10 @@ class Follower:
                 if state is None or (state == "waiting" and self._is_over):
                     return
                 try:
-                    async for lines in self._lines(pod, container, position, state):
-                        await self._pieces.put(_Piece(key, lines, str(position)))
-                        pauses = iter(_PAUSES_S)
+                    async with aclosing(self._lines(pod, container, position, state)) as found:
+                        async for lines in found:
+                            await self._pieces.put(_Piece(key, lines, str(position)))
+                            pauses = iter(_PAUSES_S)
                 except Unavailable:
                     pause = next(pauses, None)
                     if pause is None:
@@ -118,8 +119,10 @@ class Follower:
             return
         path = self._namespace.pod_path(pod)
         with suppress(NotFound, BadInput):  # its pod goes, or it does not run yet: its state will tell
-            async for lines in read_on(self._cluster, path, container, position, follow=state == "running"):
-                yield lines
+            reading = read_on(self._cluster, path, container, position, follow=state == "running")
+            async with aclosing(reading) as found:
+                async for lines in found:
+                    yield lines
 
     async def _state(self, pod: JsonObject, container: str) -> str | None:
         """waiting, running or terminated; None: its pod is gone."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import cast
 
 from pydantic import JsonValue
@@ -16,7 +15,9 @@ from pydantic import JsonValue
 from launch_jobs.job import JsonObject
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.kubernetes.conditions import Seen
+from launch_jobs.targets.kubernetes.kinds import WorkloadKind
 from launch_jobs.targets.kubernetes.manifest import PodParts
+from launch_jobs.targets.kubernetes.releasing import as_ended
 
 KEEPER = "launch-keeper"
 TREE = "/launch/tree"
@@ -168,10 +169,12 @@ def _wrapper(spec: RunSpec) -> tuple[str, ...]:
     return ("/bin/sh", "-c", _WITH_PYTHON, _WRAP, TREE, spec.root or "/", json.dumps(spec.collect))
 
 
-def as_if_released(seen: Seen) -> Seen:
+def as_if_released(seen: Seen, kind: WorkloadKind) -> Seen:
     """What is seen of an attempt, as it will be when its keepers have ended: they are not what it waits for."""
     pods = tuple(_without_keeper(pod) for pod in seen.pods)
-    return Seen(_ended(seen.object, pods), pods, seen.events) if pods != seen.pods else seen
+    if pods == seen.pods:
+        return seen
+    return Seen(as_ended(kind, seen.object, pods) if seen.object else None, pods, seen.events)
 
 
 def silenced(pod: JsonObject, ended: str) -> JsonObject:
@@ -196,36 +199,6 @@ def _without_keeper(pod: JsonObject) -> JsonObject:
     if others and all(ends):
         phase = "Failed" if any(end.get("exitCode") for end in ends) else "Succeeded"
     return {**pod, "status": {**status, "phase": phase, "containerStatuses": list[JsonValue](others)}}
-
-
-def _ended(job: JsonObject | None, pods: tuple[JsonObject, ...]) -> JsonObject | None:
-    """A batch/v1 Job without retries of its own, as its controller will see it once the pods are over."""
-    if job is None or job.get("apiVersion") != "batch/v1" or is_final(job):
-        return job
-    spec = _dict(job, "spec")
-    phases = [_dict(pod, "status").get("phase") for pod in pods]
-    wanted = spec.get("completions") or spec.get("parallelism") or 1
-    if spec.get("backoffLimit") == 0 and "Failed" in phases:
-        return _with_condition(job, "Failed", "BackoffLimitExceeded")
-    if phases.count("Succeeded") >= cast("int", wanted):
-        return _with_condition(job, "Complete", "CompletionsReached")
-    return job
-
-
-def is_final(job: JsonObject) -> bool:
-    """Whether a Job's controller has said that it is over."""
-    return any(
-        one.get("type") in {"Complete", "Failed"} and one.get("status") == "True"
-        for one in _list(_dict(job, "status"), "conditions")
-    )
-
-
-def _with_condition(job: JsonObject, kind: str, reason: str) -> JsonObject:
-    status = _dict(job, "status")
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    made: JsonObject = {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": now}
-    conditions = list[JsonValue]([*_list(status, "conditions"), made])
-    return {**job, "status": {**status, "active": 0, "conditions": conditions}}
 
 
 def keepers(pods: tuple[JsonObject, ...]) -> Iterator[JsonObject]:

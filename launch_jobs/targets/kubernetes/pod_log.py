@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -80,11 +81,12 @@ async def read_on(
         query["sinceTime"] = position.since
     resumed = _Resumed(position)
     rest = b""
-    async for chunk in cluster.stream(f"{pod}/log", query):
-        *whole, rest = (rest + chunk).split(b"\n")
-        fresh = [line + b"\n" for line in map(resumed.new, whole) if line is not None]
-        if fresh:
-            yield fresh
+    async with aclosing(cluster.stream(f"{pod}/log", query)) as chunks:
+        async for chunk in chunks:
+            *whole, rest = (rest + chunk).split(b"\n")
+            fresh = [line + b"\n" for line in map(resumed.new, whole) if line is not None]
+            if fresh:
+                yield fresh
     if rest and not follow and (last := resumed.new(rest)) is not None:
         yield [last]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -116,6 +116,7 @@ class KubernetesTarget:
         """End the streams, and let the connections go."""
         for task in self._listening.values():
             task.cancel()
+        await asyncio.gather(*self._listening.values(), return_exceptions=True)
         for namespace in self._namespaces.values():
             await namespace.close()
         self._namespaces.clear()
@@ -190,8 +191,9 @@ class KubernetesTarget:
             reading = read_status(where.kind, seen, datetime.now(UTC))
             return seen, reading is None or reading.status.state == "exited"
 
-        async for chunk in Follower(self._cluster, where.namespace, where.name, look).chunks(since):
-            yield chunk
+        async with aclosing(Follower(self._cluster, where.namespace, where.name, look).chunks(since)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def stop(self, place: Place, grace_s: float) -> Stopped | None:
         """Delete the object, its pods politely first; returns when no program of it runs. Keepers may hold outputs.
@@ -272,7 +274,7 @@ class KubernetesTarget:
             found = await self._cluster.find(f"{where.path}/{where.name}")
             if found is None:
                 raise Unavailable(f"{where.name} was removed by somebody else", do="Try again") from error
-            if (_metadata(found).get("labels") or {}) != {} and _labels(found).get(ATTEMPT_LABEL) == where.name:
+            if _labels(found).get(ATTEMPT_LABEL) == where.name:
                 return found
             raise Refused(
                 f"the {where.kind.kind} {where.name} in {where.namespace.name} is none of ours",
@@ -324,7 +326,7 @@ class KubernetesTarget:
             return  # the keeper cannot be asked: the end of the pod will tell
 
     async def _seen(self, where: _Where) -> Seen:
-        return as_if_released(await self._looked(where))
+        return as_if_released(await self._looked(where), where.kind)
 
     async def _reading(self, where: _Where) -> Reading | None:
         seen = await self._seen(where)

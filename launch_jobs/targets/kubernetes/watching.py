@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from typing import cast
 
 from launch_jobs.cluster import Cluster, WatchExpired
@@ -129,10 +129,10 @@ class Mirror:
 
     async def _watch(self) -> None:
         try:
-            async for event in self._cluster.watch(
-                self._path, {**self._query, "resourceVersion": self._version}, seconds=_WATCH_S
-            ):
-                self._apply(str(event.get("type")), cast("JsonObject", event["object"]))
+            query = {**self._query, "resourceVersion": self._version}
+            async with aclosing(self._cluster.watch(self._path, query, seconds=_WATCH_S)) as events:
+                async for event in events:
+                    self._apply(str(event.get("type")), cast("JsonObject", event["object"]))
         except Unavailable:
             # Where a watch is cut off after it was silent for long, nothing is wrong: go on from the same version.
             await self._cluster.read(self._path, {**self._query, "limit": "1"})
