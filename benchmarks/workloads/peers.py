@@ -197,8 +197,8 @@ class TaskSpooler:
     def served(self, slots: int) -> Generator[Agent]:
         """Its server: queue and agent in one."""
         # Its server keeps the output that it was started with: a pipe would never end.
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run([self.program, "-S", str(slots)], env=self._environment, check=True, **quiet)
+        command, quiet = [self.program, "-S", str(slots)], subprocess.DEVNULL
+        subprocess.run(command, env=self._environment, check=True, stdout=quiet, stderr=quiet)
         try:
             yield self
         finally:

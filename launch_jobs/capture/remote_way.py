@@ -7,9 +7,9 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 
+from launch_jobs.basics import basics
 from launch_jobs.capture.remote_rule import Place, check_remote, is_elsewhere, read_rule
 from launch_jobs.errors import Refused
-from launch_jobs.home import basics
 
 _PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY")

@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launch_jobs.basics import basics
 from launch_jobs.capture.held import HeldSource
 from launch_jobs.capture.limits import Limits
 from launch_jobs.capture.tree import Blobs, Snapshot, scan_tree
 from launch_jobs.errors import BadInput, CaptureError, StoreError
-from launch_jobs.home import basics
 
 if TYPE_CHECKING:
     from launch_jobs.job import CodeSource, GitSource, JobVersion

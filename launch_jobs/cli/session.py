@@ -71,8 +71,8 @@ def run_store() -> LateStore:
     Raises:
         BadInput, StoreError: a setting is wrong; it cannot be opened.
     """
+    from launch_jobs.basics import basics
     from launch_jobs.capture.late_store import LateStore
-    from launch_jobs.home import basics
     from launch_jobs.store.ready import is_ready
 
     known = basics()

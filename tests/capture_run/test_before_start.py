@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launch_jobs.home import basics
+from launch_jobs.basics import basics
 from launch_jobs.settings import load_settings
 from launch_jobs.store import keys
 from launch_jobs.store.jobs import open_store

@@ -51,7 +51,8 @@ def test_what_an_agent_says_of_a_run_that_it_gave_back_is_told() -> None:
     """It knows what the server does not: the GPUs that are free."""
     run = _run(RunState.SCHEDULED, reason="Waiting for 4 GPUs (2 of 4 are free on agent host)")
     why = decide(Facts(run, NOW, created=NOW, due=NOW, line=Line(agents=AGENT)))
-    assert (why.cause, why.what) == (Cause.TOLD, "Position 1 of 1 in gpu: waiting for 4 GPUs (2 of 4 are free on agent host)")
+    assert why.cause is Cause.TOLD
+    assert why.what == "Position 1 of 1 in gpu: waiting for 4 GPUs (2 of 4 are free on agent host)"
 
 
 RANGES = [

@@ -37,6 +37,11 @@ class Options:
     patience: float = 1.0
     docker: bool = False
 
+    @property
+    def stock_kind(self) -> StockKind:
+        """The type of the control's workers."""
+        return "docker" if self.docker else "process"
+
 
 @dataclass(frozen=True)
 class Played:
@@ -97,7 +102,7 @@ async def check(bench: Bench) -> tuple[Violation, ...]:
 async def campaign(
     rounds: Sequence[tuple[Fault, bool]], folder: Path, options: Options, say: Callable[[Played], None]
 ) -> list[Played]:
-    """Play all rounds on one bench, then `launch check`; those with a True beside them with stock workers.
+    """Play all rounds on one bench, then `launch check`; those with a True beside them last, with stock workers.
 
     Args:
         rounds: in this order. What a round does by chance is decided by the seed, its number and its fault alone.
@@ -106,20 +111,29 @@ async def campaign(
         say: is told of each.
     """
     played: list[Played] = []
-    async with bench(
-        folder, patience=options.patience, docker=options.docker and not all(stock for _, stock in rounds)
-    ) as made:
-        for number, (fault, stock) in enumerate(rounds):
+    ours, control = ([fault for fault, stock in rounds if stock is which] for which in (False, True))
+
+    def note(one: Played) -> None:
+        played.append(one)
+        say(one)
+
+    async with bench(folder, patience=options.patience, docker=options.docker and bool(ours)) as made:
+        for number, fault in enumerate([*ours, *control]):
+            kind = options.stock_kind if number >= len(ours) else None
+            if control and number == len(ours):
+                note(await _checked(made))  # before stock workers leave runs that nobody ends
             made.random = Random(f"{options.seed} {number} {fault.number}")
-            name = f"{number:03}-{'stock-' if stock else ''}{fault.number.replace(':', '-')}"
-            kind = ("docker" if options.docker else "process") if stock else None
-            played.append(await _one(made, fault, folder / "rounds" / name, options.at_once, kind))
-            say(played[-1])
-        begun = time.monotonic()
-        end = Played("check", "launch check", 0, 0.0, 0.0, await check(made), ())
-        played.append(replace(end, seconds=time.monotonic() - begun))
-        say(played[-1])
+            name = f"{number:03}-{'stock-' if kind else ''}{fault.number.replace(':', '-')}"
+            note(await _one(made, fault, folder / "rounds" / name, options.at_once, kind))
+        if not control:
+            note(await _checked(made))
     return played
+
+
+async def _checked(made: Bench) -> Played:
+    begun = time.monotonic()
+    end = Played("check", "launch check", 0, 0.0, 0.0, await check(made), ())
+    return replace(end, seconds=time.monotonic() - begun)
 
 
 async def _one(made: Bench, fault: Fault, folder: Path, runs: int, stock: StockKind | None) -> Played:

@@ -30,7 +30,7 @@ class Totals:
     def add(self, line: dict[str, Any]) -> None:
         """Count one round."""
         self.missed += line["missed"]
-        self.rounds += not line["missed"]
+        self.rounds += not line["missed"] and line["fault"] != "check"  # `launch check`, after the rounds
         self.runs += 0 if line["missed"] else line["runs"]
         self.violations += Counter(line["violations"])
         self.longest = max(self.longest, line["recovery"])

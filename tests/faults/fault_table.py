@@ -112,7 +112,7 @@ FAULTS: tuple[Fault, ...] = (
         for point in ("claim.after", "place.before", "place.after", "start.before", "exit.after")
     ),
     Fault("F13", "answers to the agent are lost", lost_answers, short=True),
-    Fault("F14", "answers to submitters are lost", lost_submits, short=True),
+    Fault("F14", "answers to submitters are lost", lost_submits),
     Fault("F18", "Prefect server killed", server_killed),
     Fault("F19", "PostgreSQL killed", database_killed),
     Fault("F20", "API overloaded and slow", api_overloaded),

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import cast
 
 from launch_jobs import crashpoints
-from launch_jobs.cluster import Cluster, ClusterAccess, ClusterConflict, CommandFailed
+from launch_jobs.cluster import Cluster, ClusterAccess, ClusterConflict
 from launch_jobs.errors import BadInput, LaunchError, NotFound, Refused, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.run import Place, Reason, Stopped
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
 from launch_jobs.targets.kubernetes.conditions import Cause, Reading, Seen, read_status
+from launch_jobs.targets.kubernetes.fetching import fetch, read_notes
 from launch_jobs.targets.kubernetes.following import Follower, rank_of
 from launch_jobs.targets.kubernetes.grants import ClusterGrants
 from launch_jobs.targets.kubernetes.keeper import (
     HOLD_S,
     KEEPER,
     KILL,
-    NOTES,
     QUIET,
     RELEASE,
     TREE,
@@ -38,7 +37,8 @@ from launch_jobs.targets.kubernetes.labels import ATTEMPT_LABEL
 from launch_jobs.targets.kubernetes.manifest import Workload, owned, workload
 from launch_jobs.targets.kubernetes.namespace import Namespace, collection, plural_of
 from launch_jobs.targets.kubernetes.policy import check_workload
-from launch_jobs.targets.outputs import OutputFolder, keep_archive
+from launch_jobs.targets.kubernetes.seen_pods import has_run, is_over, labels_of, metadata_of, uid_of
+from launch_jobs.targets.outputs import OutputFolder
 
 _LOOK_S = 5.0
 _KILL_S = 60.0
@@ -126,7 +126,7 @@ class KubernetesTarget:
         """The cluster; where in it an attempt lives is known once `place_of` was asked."""
         if not self._uid:
             system = await self._cluster.read("/api/v1/namespaces/kube-system")
-            self._uid = str(_metadata(system)["uid"])
+            self._uid = str(metadata_of(system)["uid"])
         return Place(kind="k8s", host=self._uid, name=self._placed.get(name, name))
 
     async def place_of(self, spec: RunSpec) -> Place:
@@ -134,7 +134,7 @@ class KubernetesTarget:
         manifest = spec.manifest or {}
         kind = self._kinds.of(manifest)
         kind_name = ".".join(filter(None, (kind.kind, kind.version, kind.group)))
-        namespace = str(_metadata(manifest).get("namespace") or "default")
+        namespace = str(metadata_of(manifest).get("namespace") or "default")
         self._placed[spec.name] = f"{namespace}/{kind_name}/{spec.name}"
         return await self.place(spec.name)
 
@@ -235,11 +235,11 @@ class KubernetesTarget:
         for pod in holding:
             rank = rank_of(pod)
             prefix = PurePosixPath() if len(seen.pods) == 1 or rank == "0" else PurePosixPath(f"rank-{rank}")
-            await self._fetch(outputs, where.namespace.pod_path(pod), spec.output_dir, prefix)
+            await fetch(self._cluster, where.namespace.pod_path(pod), spec.output_dir, outputs, prefix)
             if has_tree(spec):
-                await self._fetch(outputs, where.namespace.pod_path(pod), TREE, prefix)
-                _read_notes(outputs, into, prefix)
-        if len(holding) < sum(map(_has_run, seen.pods)):
+                await fetch(self._cluster, where.namespace.pod_path(pod), TREE, outputs, prefix)
+                read_notes(outputs, into, prefix)
+        if len(holding) < sum(map(has_run, seen.pods)):
             outputs.leave_out(PurePosixPath("(outputs: the pod's keeper had ended before they were fetched)"))
         return outputs.left_out
 
@@ -252,14 +252,14 @@ class KubernetesTarget:
             return
         where = await self._where(place)
         seen = await self._looked(where)
-        if any("deletionTimestamp" in _metadata(pod) for pod in seen.pods):
+        if any("deletionTimestamp" in metadata_of(pod) for pod in seen.pods):
             await self._tell_keepers(where, RELEASE)
         await self._end_pods(where, 1)
         await self._delete(where)
         self._placed.pop(where.name, None)
         for pod in seen.pods:
-            self._quiet.pop(_uid(pod), None)
-            self._listening.pop(_uid(pod), None)
+            self._quiet.pop(uid_of(pod), None)
+            self._listening.pop(uid_of(pod), None)
 
     def _workload(self, spec: RunSpec) -> Workload:
         """The final objects of an attempt, each pod with its keeper."""
@@ -274,7 +274,7 @@ class KubernetesTarget:
             found = await self._cluster.find(f"{where.path}/{where.name}")
             if found is None:
                 raise Unavailable(f"{where.name} was removed by somebody else", do="Try again") from error
-            if _labels(found).get(ATTEMPT_LABEL) == where.name:
+            if labels_of(found).get(ATTEMPT_LABEL) == where.name:
                 return found
             raise Refused(
                 f"the {where.kind.kind} {where.name} in {where.namespace.name} is none of ours",
@@ -307,9 +307,11 @@ class KubernetesTarget:
         """What is there. Of deleted pods Kubernetes does not tell how their containers fare: their keepers do."""
         seen = await where.namespace.seen(where.kind, where.path, where.name)
         for pod in keepers(seen.pods):
-            if "deletionTimestamp" in _metadata(pod) and (uid := _uid(pod)) not in self._listening:
+            if "deletionTimestamp" in metadata_of(pod) and (uid := uid_of(pod)) not in self._listening:
                 self._listening[uid] = asyncio.ensure_future(self._listen(where, pod))
-        pods = tuple(silenced(pod, self._quiet[uid]) if (uid := _uid(pod)) in self._quiet else pod for pod in seen.pods)
+        pods = tuple(
+            silenced(pod, self._quiet[uid]) if (uid := uid_of(pod)) in self._quiet else pod for pod in seen.pods
+        )
         return Seen(seen.object, pods, seen.events)
 
     async def _listen(self, where: _Where, pod: JsonObject) -> None:
@@ -317,11 +319,11 @@ class KubernetesTarget:
         try:
             async for _ in self._cluster.run(where.namespace.pod_path(pod), KEEPER, QUIET):
                 pass
-            self._quiet[_uid(pod)] = _now()
+            self._quiet[uid_of(pod)] = _now()
             where.namespace.changes.tell(where.name)
         except Unavailable:
             await asyncio.sleep(1)
-            del self._listening[_uid(pod)]
+            del self._listening[uid_of(pod)]
         except LaunchError:
             return  # the keeper cannot be asked: the end of the pod will tell
 
@@ -333,7 +335,7 @@ class KubernetesTarget:
         reading = read_status(where.kind, seen, datetime.now(UTC))
         if reading is None:
             return None
-        made = _metadata(seen.object).get("creationTimestamp") if seen.object else None
+        made = metadata_of(seen.object).get("creationTimestamp") if seen.object else None
         state = reading.status.state
         reason = _REASONS.get(reading.cause) if state == "exited" else None
         error = reading.reason if state == "created" else reading.status.error
@@ -371,76 +373,6 @@ class KubernetesTarget:
                 if clock() >= deadline:
                     return False
                 await _news(news, min(_LOOK_S, deadline - clock()))
-
-    async def _fetch(self, outputs: OutputFolder, pod: str, folder: str, prefix: PurePosixPath) -> None:
-        """Bring a folder of a keeper home: the stream is read by a thread, as fast as the disk takes it."""
-        loop = asyncio.get_running_loop()
-        stream = self._cluster.run(pod, KEEPER, ["tar", "-C", folder, "-cf", "-", "."])
-
-        def chunks() -> Iterator[bytes]:
-            while True:
-                chunk = asyncio.run_coroutine_threadsafe(anext(stream, None), loop).result()
-                if chunk is None:
-                    return
-                yield chunk
-
-        def keep() -> None:
-            rest = chunks()
-            keep_archive(outputs, rest, prefix, strip=0)
-            for _ in rest:  # what tar prints after the archive's end
-                pass
-
-        try:
-            await asyncio.to_thread(keep)
-        except CommandFailed as error:
-            outputs.leave_out(prefix / f"({folder}: {error.what})")
-        finally:
-            await stream.aclose()
-
-
-def is_over(seen: Seen) -> bool:
-    """Whether no program of a deleted object runs, or will: pods that remain are only kept for their outputs. Pure."""
-    if seen.object is not None and "deletionTimestamp" not in _metadata(seen.object):
-        return False
-    return all(_has_ended(pod) for pod in seen.pods)
-
-
-def _programs(pod: JsonObject) -> list[JsonObject]:
-    status = cast("JsonObject", pod.get("status") or {})
-    found = cast("list[JsonObject]", status.get("containerStatuses") or [])
-    return [cast("JsonObject", one.get("state") or {}) for one in found if one.get("name") != KEEPER]
-
-
-def _has_ended(pod: JsonObject) -> bool:
-    states = _programs(pod)
-    return bool(states) and all("terminated" in state for state in states)
-
-
-def _has_run(pod: JsonObject) -> bool:
-    return any("terminated" in state or "running" in state for state in _programs(pod))
-
-
-def _read_notes(outputs: OutputFolder, into: Path, prefix: PurePosixPath) -> None:
-    """Paths that the program's wrapper could not copy."""
-    notes = into / prefix / NOTES
-    with suppress(OSError):
-        for line in notes.read_text(errors="replace").splitlines():
-            outputs.leave_out(prefix / line)
-        notes.unlink()
-
-
-def _metadata(found: JsonObject) -> JsonObject:
-    metadata = found.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _uid(pod: JsonObject) -> str:
-    return str(_metadata(pod).get("uid"))
-
-
-def _labels(found: JsonObject) -> JsonObject:
-    labels = _metadata(found).get("labels")
-    return labels if isinstance(labels, dict) else {}
 
 
 async def _news(news: asyncio.Event, seconds: float) -> None:

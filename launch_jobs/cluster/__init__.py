@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import aiohttp
 
-from launch_jobs.errors import BadInput, LaunchError, NotFound, Refused, Unavailable
+from launch_jobs.cluster.access import ClusterAccess, configuration_of
+from launch_jobs.cluster.failures import (
+    ClusterConflict,
+    CommandFailed,
+    Forbidden,
+    WatchExpired,
+    broken,
+    error_of,
+    forbidden,
+    silent,
+    status_of,
+)
+from launch_jobs.errors import NotFound, Unavailable
 from launch_jobs.job import JsonObject
 
 if TYPE_CHECKING:
-    from kubernetes_asyncio.client import ApiClient, Configuration
+    from kubernetes_asyncio.client import ApiClient
 
 Query = Mapping[str, str | Sequence[str]]
 
@@ -27,40 +35,6 @@ _GOODBYE_S = 0.1
 _CHUNK = 1 << 16
 _LARGEST_EVENT = 1 << 23
 _STDIN, _STDOUT, _STDERR, _ERROR = range(4)
-_RULE = re.compile(
-    r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
-    r'(?: in the namespace "(?P<namespace>[^"]+)"| (?P<scope>at the cluster scope))?'
-)
-
-
-class ClusterConflict(LaunchError):
-    """409: the name is taken, or the object has changed meanwhile."""
-
-
-class WatchExpired(LaunchError):
-    """410: the server has forgotten the version to watch from; list again."""
-
-
-class Forbidden(Refused):
-    """403: the agent's account may not; the message names the rule that its Role lacks."""
-
-
-class CommandFailed(LaunchError):
-    """A command in a container could not be run, or ended by another exit code than 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterAccess:
-    """Which cluster, and as whom.
-
-    Attributes:
-        config: the content of a kubeconfig; None: the pod's own service account if this is one, else KUBECONFIG or
-            the user's file.
-        context: of the kubeconfig; None: its current one.
-    """
-
-    config: JsonObject | None = field(default=None, repr=False)
-    context: str | None = None
 
 
 class _Content(Protocol):
@@ -187,12 +161,12 @@ class Cluster:
             async for line in lines:
                 event = cast("JsonObject", json.loads(line))
                 if event.get("type") == "ERROR":
-                    raise _error(cast("JsonObject", event["object"]), 0, path)
+                    raise error_of(cast("JsonObject", event["object"]), 0, path)
                 yield event
 
     async def stream(self, path: str, query: Query) -> AsyncGenerator[bytes]:
         """GET bytes as they come, as of a log that is followed."""
-        async with self._answered("GET", path, query, seconds_left=None) as answer, _broken():
+        async with self._answered("GET", path, query, seconds_left=None) as answer, broken():
             async for chunk in answer.content.iter_any():
                 yield chunk
 
@@ -228,7 +202,7 @@ class Cluster:
     async def _call(
         self, method: str, path: str, query: Query | None = None, body: JsonObject | None = None
     ) -> JsonObject:
-        async with self._answered(method, path, query or {}, body=body, seconds_left=_ANSWER_S) as answer, _broken():
+        async with self._answered(method, path, query or {}, body=body, seconds_left=_ANSWER_S) as answer, broken():
             return cast("JsonObject", json.loads(await answer.read()))
 
     @asynccontextmanager
@@ -243,7 +217,7 @@ class Cluster:
     ) -> AsyncGenerator[_Answer]:
         """An answer that is no error; its body is still to be read."""
         client = await self._connected()
-        async with _broken():
+        async with broken():
             answer = cast(
                 "_Answer",
                 await client.call_api(
@@ -259,8 +233,8 @@ class Cluster:
             )
         try:
             if answer.status >= 400:
-                async with _broken():
-                    raise _error(_status(await answer.read(), answer.reason), answer.status, path)
+                async with broken():
+                    raise error_of(status_of(await answer.read(), answer.reason), answer.status, path)
             yield answer
         finally:
             answer.close()  # of one that was read to its end the connection is kept
@@ -284,9 +258,9 @@ class Cluster:
                 yield socket
         except aiohttp.WSServerHandshakeError as error:
             told: JsonObject = {"message": f"{error.message} (status {error.status})"}
-            raise _error(told, error.status, path) from error
+            raise error_of(told, error.status, path) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _silent(error) from error
+            raise silent(error) from error
 
     async def _connected(self) -> _Caller:
         async with self._opening:
@@ -294,7 +268,7 @@ class Cluster:
                 from kubernetes_asyncio.client import ApiClient
                 from kubernetes_asyncio.stream import WsApiClient
 
-                configuration = await _configuration(self._access)
+                configuration = await configuration_of(self._access)
                 self._client = _caller(ApiClient(configuration))
                 self._sockets = _caller(WsApiClient(configuration, heartbeat=30))
             return self._client
@@ -318,60 +292,6 @@ def _caller(client: ApiClient) -> _Caller:
     return cast("_Caller", client)
 
 
-async def _configuration(access: ClusterAccess) -> Configuration:
-    """Address and credentials.
-
-    Raises:
-        Unavailable: there are none, or they cannot be read.
-    """
-    from kubernetes_asyncio import config
-    from kubernetes_asyncio.client import Configuration
-
-    made = Configuration()
-    try:
-        if access.config is not None:
-            await config.load_kube_config_from_dict(access.config, access.context, made)  # pyright: ignore[reportUnknownMemberType] # untyped
-        elif access.context is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(made)  # pyright: ignore[reportUnknownMemberType] # untyped
-        else:
-            _check_is_there()
-            await config.load_kube_config(context=access.context, client_configuration=made)  # pyright: ignore[reportUnknownMemberType] # untyped
-    except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
-        raise Unavailable(
-            f"no Kubernetes cluster is configured: {str(error)[:200]}",
-            do="Set KUBECONFIG, or LAUNCH_JOBS_KUBERNETES_CLUSTER to a Kubernetes credentials block",
-        ) from error
-    # Every log that is followed has a connection of its own.
-    made.connection_pool_maxsize = 0
-    return made
-
-
-def _check_is_there() -> None:
-    """The SDK would print a line of its own.
-
-    Raises:
-        FileNotFoundError: this machine has no kubeconfig.
-    """
-    named = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    if not any(Path(one).expanduser().is_file() for one in named.split(os.pathsep)):
-        raise FileNotFoundError(f"there is no {named}")
-
-
-@asynccontextmanager
-async def _broken() -> AsyncGenerator[None]:
-    """What the network does, as `Unavailable`."""
-    try:
-        yield
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise _silent(error) from error
-
-
-def _silent(error: Exception) -> Unavailable:
-    return Unavailable(
-        f"the Kubernetes API server does not answer: {str(error)[:200] or type(error).__name__}", do="Try again"
-    )
-
-
 def _pairs(query: Query) -> list[tuple[str, str]]:
     return [
         (name, one) for name, value in query.items() for one in ((value,) if isinstance(value, str) else tuple(value))
@@ -380,53 +300,13 @@ def _pairs(query: Query) -> list[tuple[str, str]]:
 
 async def _lines(content: _Content) -> AsyncGenerator[bytes]:
     rest = b""
-    async with _broken():
+    async with broken():
         async for chunk in content.iter_any():
             *whole, rest = (rest + chunk).split(b"\n")
             if len(rest) > _LARGEST_EVENT:
                 raise Unavailable("the API server sends an event without an end")
             for line in whole:
                 yield line
-
-
-def _status(body: bytes, reason: str) -> JsonObject:
-    try:
-        told: object = json.loads(body)
-    except ValueError:
-        told = None
-    return (
-        cast("JsonObject", told)
-        if isinstance(told, dict)
-        else {"message": body[:300].decode(errors="replace") or reason}
-    )
-
-
-def _error(told: JsonObject, status: int, path: str) -> LaunchError:
-    """Our error for a `Status` that the server returned. Pure."""
-    status = status or cast("int", told.get("code") or 500)
-    message = str(told.get("message") or told.get("reason") or "no reason given").strip()[:600]
-    if status == 401:
-        return Unavailable(f"Kubernetes does not know this account: {message}", do="Renew the kubeconfig or token")
-    if status == 403:
-        return forbidden(message)
-    kinds: dict[int, type[LaunchError]] = {404: NotFound, 409: ClusterConflict, 410: WatchExpired}
-    if status in kinds:
-        return kinds[status](f"Kubernetes: {message}")
-    if status in {400, 405, 406, 413, 415, 422}:
-        return (
-            Refused(f"Kubernetes: {message}") if "admission webhook" in message else BadInput(f"Kubernetes: {message}")
-        )
-    return Unavailable(f"Kubernetes ({status}) at {path}: {message}", do="Try again")
-
-
-def forbidden(message: str) -> LaunchError:
-    """The error of a 403: with the rule that is missing, if one is. Pure."""
-    found = _RULE.search(message)
-    if not found:
-        return Refused(f"Kubernetes refuses: {message}")
-    where = f"the namespace {found['namespace']!r}" if found["namespace"] else "the cluster"
-    rule = f'apiGroups: ["{found["group"]}"], resources: ["{found["resource"]}"], verbs: ["{found["verb"]}"]'
-    return Forbidden(f"Kubernetes refuses this agent's account: {message}", do=f"Give it this rule in {where}: {rule}")
 
 
 async def _send(socket: _Socket, stdin: AsyncIterator[bytes]) -> None:
@@ -449,3 +329,15 @@ def _check_end(status: bytes, errors: bytes, command: Sequence[str]) -> None:
         return
     words = errors.decode(errors="replace").strip() or str(told.get("message"))
     raise CommandFailed(f"{command[0]} in the container failed: {words[-500:]}")
+
+
+__all__ = [
+    "Cluster",
+    "ClusterAccess",
+    "ClusterConflict",
+    "CommandFailed",
+    "Forbidden",
+    "WatchExpired",
+    "forbidden",
+    "sign_of_life",
+]

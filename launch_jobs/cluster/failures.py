@@ -1,0 +1,92 @@
+"""What an API server and the network to it say when something fails, as our errors. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import aiohttp
+
+from launch_jobs.errors import BadInput, LaunchError, NotFound, Refused, Unavailable
+from launch_jobs.job import JsonObject
+
+_RULE = re.compile(
+    r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'(?: in the namespace "(?P<namespace>[^"]+)"| (?P<scope>at the cluster scope))?'
+)
+
+
+class ClusterConflict(LaunchError):
+    """409: the name is taken, or the object has changed meanwhile."""
+
+
+class WatchExpired(LaunchError):
+    """410: the server has forgotten the version to watch from; list again."""
+
+
+class Forbidden(Refused):
+    """403: the agent's account may not; the message names the rule that its Role lacks."""
+
+
+class CommandFailed(LaunchError):
+    """A command in a container could not be run, or ended by another exit code than 0."""
+
+
+@asynccontextmanager
+async def broken() -> AsyncGenerator[None]:
+    """What the network does, as `Unavailable`."""
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise silent(error) from error
+
+
+def silent(error: Exception) -> Unavailable:
+    """Nobody answers, or the connection broke."""
+    return Unavailable(
+        f"the Kubernetes API server does not answer: {str(error)[:200] or type(error).__name__}", do="Try again"
+    )
+
+
+def status_of(body: bytes, reason: str) -> JsonObject:
+    """The `Status` object that the body of a bad answer is, or something like it."""
+    try:
+        told: object = json.loads(body)
+    except ValueError:
+        told = None
+    return (
+        cast("JsonObject", told)
+        if isinstance(told, dict)
+        else {"message": body[:300].decode(errors="replace") or reason}
+    )
+
+
+def error_of(told: JsonObject, status: int, path: str) -> LaunchError:
+    """Our error for a `Status` that the server returned. Pure."""
+    status = status or cast("int", told.get("code") or 500)
+    message = str(told.get("message") or told.get("reason") or "no reason given").strip()[:600]
+    if status == 401:
+        return Unavailable(f"Kubernetes does not know this account: {message}", do="Renew the kubeconfig or token")
+    if status == 403:
+        return forbidden(message)
+    kinds: dict[int, type[LaunchError]] = {404: NotFound, 409: ClusterConflict, 410: WatchExpired}
+    if status in kinds:
+        return kinds[status](f"Kubernetes: {message}")
+    if status in {400, 405, 406, 413, 415, 422}:
+        return (
+            Refused(f"Kubernetes: {message}") if "admission webhook" in message else BadInput(f"Kubernetes: {message}")
+        )
+    return Unavailable(f"Kubernetes ({status}) at {path}: {message}", do="Try again")
+
+
+def forbidden(message: str) -> LaunchError:
+    """The error of a 403: with the rule that is missing, if one is. Pure."""
+    found = _RULE.search(message)
+    if not found:
+        return Refused(f"Kubernetes refuses: {message}")
+    where = f"the namespace {found['namespace']!r}" if found["namespace"] else "the cluster"
+    rule = f'apiGroups: ["{found["group"]}"], resources: ["{found["resource"]}"], verbs: ["{found["verb"]}"]'
+    return Forbidden(f"Kubernetes refuses this agent's account: {message}", do=f"Give it this rule in {where}: {rule}")
