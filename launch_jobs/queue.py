@@ -44,6 +44,7 @@ DEFAULT_PRIORITY = "medium"
 FLOW_NAME = "launch-job"
 FLOW_ENTRYPOINT = "flows.launch_job.launch_job"
 _ACTIVE = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+_PAGE = 200
 _TYPE_PREFIX = "launch-"
 _ONE_OF_TYPES = f"Choose one of {', '.join(CONFIGURATIONS)}"
 
@@ -220,10 +221,10 @@ async def read_queue(client: PrefectClient, name: str) -> WorkPool:
 
 
 async def _launch_pools(client: PrefectClient) -> list[WorkPool]:
-    types = [model.work_pool_type for model in CONFIGURATIONS.values()]
-    pools = await client.read_work_pools(
-        work_pool_filter=WorkPoolFilter(type=WorkPoolFilterType(any_=types)), limit=200
-    )
+    ours = WorkPoolFilter(type=WorkPoolFilterType(any_=[model.work_pool_type for model in CONFIGURATIONS.values()]))
+    pools: list[WorkPool] = []
+    while page := await client.read_work_pools(work_pool_filter=ours, limit=_PAGE, offset=len(pools)):
+        pools += page
     return sorted(pools, key=lambda pool: pool.name)
 
 
@@ -271,8 +272,9 @@ async def delete_queue(name: str) -> None:
                 await client.set_flow_run_state(run.id, Cancelled(message=f"Its queue {name} was deleted"), force=True)
         here = DeploymentFilter(work_queue_name=DeploymentFilterWorkQueueName(any_=list(PRIORITIES)))
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[name]))
-        for deployment in await client.read_deployments(deployment_filter=here, work_pool_filter=pool):
-            await client.delete_deployment(deployment.id)
+        while deployments := await client.read_deployments(deployment_filter=here, work_pool_filter=pool):
+            for deployment in deployments:
+                await client.delete_deployment(deployment.id)
         await client.delete_work_pool(name)
 
 
@@ -280,7 +282,7 @@ async def _runs_in(client: PrefectClient, queue: str, types: tuple[StateType, ..
     return await client.read_flow_runs(
         work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[queue])),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
-        limit=200,
+        limit=_PAGE,
     )
 
 

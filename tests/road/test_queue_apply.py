@@ -82,7 +82,7 @@ async def test_a_queue_does_not_change_its_type(road: Road) -> None:
         ({"type": "docker", "variables": {"image": "{{ prefect.variables.x }}"}}, 3, "'image' holds a template macro"),
         ({"type": "process", "registry": "team"}, 3, "launch-process queues have no registry"),
         ({"type": "docker", "registry": "no-such-block"}, 2, "no-such-block"),
-        ({"type": "kubernetes"}, 2, "'kubernetes' is no queue type"),
+        ({"type": "slurm"}, 2, "'slurm' is no queue type"),
         ({"type": "docker", "template": {"job_configuration": {"privileged": True}, "variables": {}}}, 3, "privileged"),
     ],
 )

@@ -227,9 +227,10 @@ async def test_a_run_from_the_jobs_own_deployment_keeps_captured_and_default_val
     name = f"own-{uuid.uuid4().hex[:8]}"
     job = road.job('echo "$*"', name=name, inputs=INPUTS)
     road.agent("-q", queue)
-    await road.submit(job, queue)
+    first = await road.submit(job, queue)
     async with connect() as client:
         registered = await client.read_deployment_by_name(f"launch-job/job.{name}")
         run = await client.create_flow_run_from_deployment(registered.id, parameters={"parameters": {"lr": 0.75}})
     info = await road.end(str(run.id))
     assert (info.state, info.parameters, info.job_label) == (RunState.COMPLETED, {"lr": 0.75}, f"{name}:v0")
+    assert (await road.end(first)).state is RunState.COMPLETED
