@@ -36,6 +36,7 @@ from launch_jobs.docker_access import DockerAccess, docker_access
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
 from launch_jobs.execution import end_cancelled
 from launch_jobs.job import JsonObject
+from launch_jobs.patience import stored
 from launch_jobs.queue import FLOW_ENTRYPOINT
 from launch_jobs.run import Place
 from launch_jobs.spool import log_path
@@ -173,7 +174,7 @@ class Conductor:
             await self._check_tenure(client, run)  # that call may have been long on its way
 
         target, access = await self._reach()
-        store = await asyncio.to_thread(configured_store, self._settings)
+        store = await stored(configured_store, self._settings)
         enter_context(
             LaunchContext(
                 run=str(run.id),
@@ -234,8 +235,8 @@ class Conductor:
         its next attempt: see `told_ends`.
         """
         last = int(str(run.labels.get("launch.attempt", 0)))
-        store = await asyncio.to_thread(configured_store, self._settings)
-        if last == 0 or await asyncio.to_thread(store.outcome, str(run.id), last) is None:
+        store = await stored(configured_store, self._settings)
+        if last == 0 or await stored(store.outcome, str(run.id), last) is None:
             return max(last, 1)
         if not adopted:
             return last + 1
