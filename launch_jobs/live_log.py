@@ -223,11 +223,11 @@ class LiveLog:
     async def _deliver(self, batch: Batch) -> None:
         lines = self._timed(batch)
         self._pending = batch.end, lines[0].moment
-        await asyncio.to_thread(self._save)
+        await self._saved()
         with suppress(LaunchError):  # refused: the run's record is gone; the store gets the whole log in any case
             await self._send(lines)
         self._arrived(batch.end, lines[-1].moment)
-        await asyncio.to_thread(self._save)
+        await self._saved()
 
     async def _send(self, lines: list[LiveLine]) -> None:
         is_first = True
@@ -250,6 +250,14 @@ class LiveLog:
     def _arrived(self, end: int, last: datetime) -> None:
         self._backlog.move(end)
         self._last, self._pending = last, None
+
+    async def _saved(self) -> None:
+        """Note how far it came; a disk that is full is waited for, as long as there is anybody to wait."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._save)
+            except OSError:
+                await asyncio.sleep(_PAUSE_S)
 
     def _save(self) -> None:
         pending = [self._pending[0], self._pending[1].isoformat()] if self._pending else None

@@ -155,3 +155,17 @@ async def test_times_never_run_backwards(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b"two\n")
     assert (await _told(path, sink))[1].moment > ahead
+
+
+async def test_a_disk_that_takes_no_note_is_waited_for(tmp_path: Path) -> None:
+    """Where it cannot be noted how far the log came, nothing is sent; once it can, all lines are, once."""
+    (tmp_path / "log").write_bytes(b"one\ntwo\n")
+    obstacle, sink, over = tmp_path / "log.live-new", MemoryOutput(), asyncio.Event()
+    obstacle.mkdir()
+    over.set()
+    log = asyncio.ensure_future(LiveLog(tmp_path / "log", "r", sink).run(over))
+    done, _ = await asyncio.wait({log}, timeout=0.3)
+    assert (done, sink.lines) == (set(), [])
+    obstacle.rmdir()
+    await log
+    assert [line.text for line in sink.lines] == ["one", "two"]
