@@ -1,6 +1,6 @@
 """`python -m benchmarks.capture [--json] [--rounds N] [--pairs N] [--times N] [--files N] [--dirty N]`.
 
-Measure and print. A whole measurement, with the default numbers, takes five minutes and is kept in
+Measure and print. A whole measurement, with the default numbers, takes twelve minutes and is kept in
 benchmarks/RESULTS.md.
 """
 
@@ -44,7 +44,7 @@ def _measure(options: argparse.Namespace) -> Measured:
                 ("nothing", "nothing", [], 3 * options.pairs),
                 ("imports", "imports", [], options.pairs),
                 ("train", "train", ["--rounds", str(options.short_rounds)], options.pairs),
-                ("long", "train", ["--rounds", str(options.rounds)], 1),
+                ("long", "train", ["--rounds", str(options.rounds)], max(2 * options.pairs // 3, 1)),
             )
         }
         costs = event_costs(python, _say(project, "events"), max(options.pairs // 2, 1))

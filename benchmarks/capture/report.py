@@ -115,7 +115,7 @@ def _events_text(report: dict[str, Any]) -> str:
     costs, counts = report["events"]["added_ns"], report["events"]["of_the_long_program"]
     middle, low, high = report["events"]["long_program_added_ms"]
     return (
-        "Two runs of the long program differ by more than the tracker adds, so its cost is counted: what the imports "
+        "Runs of the long program differ by more than the tracker adds, so its cost is also counted: what the imports "
         f"alone add, and all later events. The opening of a file seen before costs "
         f"{costs['known_open'][0] / 1000:.2f} µs ({counts['known_open']:,.0f} times), of a new one "
         f"{costs['new_open'][0] / 1000:.2f} µs ({counts['new_open']:,.0f}), any other event "
