@@ -1,4 +1,4 @@
-"""A TCP relay before the Prefect server that counts HTTP requests and the statuses of their answers.
+"""A TCP relay before a server that counts HTTP requests and the statuses of their answers.
 
 `GET /__counts` and `GET /__answers` tell them and begin anew. A process of its own, so that its work is in nobody's
 figures. It looks only at the first bytes of what each side sends: a message of HTTP/1.1 begins a segment.
@@ -15,7 +15,11 @@ from collections.abc import Callable
 
 _REQUEST = re.compile(rb"^(GET|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n")
 _ANSWER = re.compile(rb"^HTTP/1\.1 (\d{3}) ")
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=get_scheduled_flow_runs).*|(?<=/work_pools/)[^/]+|(?<=/name/).*|\?.*")
+_ID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=get_scheduled_flow_runs).*|(?<=/work_pools/)[^/]+|(?<=/name/).*"
+    # Of Kubernetes:
+    r"|(?<=/namespaces/)[^/?]+|(?<=/pods/)[^/?]+|(?<=/jobs/)[^/?]+|(?<=/events/)[^/?]+|\?.*"
+)
 
 
 class Relay:
@@ -56,12 +60,21 @@ class Relay:
             sink.close()
 
     def _count(self, data: bytes) -> None:
-        if found := _REQUEST.match(data):
-            self._counts[f"{found[1].decode()} {_ID.sub('*', found[2].decode())}"] += 1
+        if name := request_name(data):
+            self._counts[name] += 1
 
     def _count_answer(self, data: bytes) -> None:
         if found := _ANSWER.match(data):
             self._answers[found[1].decode()] += 1
+
+
+def request_name(data: bytes) -> str | None:
+    """Method and path of a request, without whose it is; None: no request begins here. Pure."""
+    found = _REQUEST.match(data)
+    if found is None:
+        return None
+    method, path = found[1].decode(), found[2].decode()
+    return f"{'WATCH' if 'watch=' in path else method} {_ID.sub('*', path)}"
 
 
 async def _tell(counter: Counter[str], writer: asyncio.StreamWriter) -> None:
@@ -72,13 +85,16 @@ async def _tell(counter: Counter[str], writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def main(port: int) -> None:
-    """Listen on a free port, print it, and relay for ever."""
+async def main(port: int, hosts: list[str]) -> None:
+    """Listen on a free port, the same on all these addresses, print it, and relay for ever."""
     relay = Relay(port)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    listening = server.sockets[0].getsockname()[1]
+    for host in hosts:
+        await asyncio.start_server(relay.serve, host, listening)
+    print(listening, flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))

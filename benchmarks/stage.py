@@ -46,7 +46,11 @@ class Relay:
     @property
     def api_url(self) -> str:
         """For PREFECT_API_URL."""
-        return f"http://127.0.0.1:{self.port}/api"
+        return self.api_url_at("127.0.0.1")
+
+    def api_url_at(self, host: str) -> str:
+        """The same at another address on which it listens."""
+        return f"http://{host}:{self.port}/api"
 
     def counts(self) -> dict[str, int]:
         """Requests since the last call, by method and path."""
@@ -93,10 +97,10 @@ class Stage:
         return self.relay.counts()
 
     @contextmanager
-    def another_relay(self) -> Generator[Relay]:
-        """A relay for one who is counted alone."""
+    def another_relay(self, port: int | None = None) -> Generator[Relay]:
+        """A relay for one who is counted alone; before another server if its port is given."""
         with ExitStack() as stack:
-            yield _start_relay(stack, self.connection.port)
+            yield _start_relay(stack, port or self.connection.port)
 
     def server_cpu_s(self) -> float:
         """CPU seconds that Prefect server and PostgreSQL have used so far, ended children included."""
@@ -124,11 +128,12 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 @contextmanager
-def staged(*, sqlite: bool = False) -> Generator[Stage]:
+def staged(*, sqlite: bool = False, host: str | None = None) -> Generator[Stage]:
     """Bring everything up; whatever happens, nothing of it is left.
 
     Args:
         sqlite: the server's database is what it is where no PostgreSQL fits.
+        host: an address of this machine on which the relay listens, too.
     """
     with ExitStack() as stack:
         home = Path(tempfile.mkdtemp(prefix="lj-bench-"))
@@ -142,7 +147,7 @@ def staged(*, sqlite: bool = False) -> Generator[Stage]:
         settings = LaunchSettings(home=home, port=0)
         stack.callback(down, settings, say=_quiet)
         to, database = _up_on_sqlite(settings) if sqlite else _up(settings)
-        relay = _start_relay(stack, to.port)
+        relay = _start_relay(stack, to.port, host)
         os.environ |= client_environment(to)
         os.environ["PREFECT_API_URL"] = relay.api_url
         token = uuid.uuid4().hex[:8]
@@ -167,8 +172,8 @@ def _up_on_sqlite(settings: LaunchSettings) -> tuple[Connection, str]:
     return to, database
 
 
-def _start_relay(stack: ExitStack, port: int) -> Relay:
-    argv = [sys.executable, "-m", "benchmarks.counting", str(port)]
+def _start_relay(stack: ExitStack, port: int, host: str | None = None) -> Relay:
+    argv = [sys.executable, "-m", "benchmarks.counting", str(port), *([host] if host else [])]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     stack.callback(process.wait)
     stack.callback(process.kill)

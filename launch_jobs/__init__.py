@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         capture_image,
         find_run,
         submit,
+        submit_all,
         use_server,
     )
     from launch_jobs.tracker.track import track
@@ -29,6 +30,7 @@ __all__ = [
     "capture_image",
     "find_run",
     "submit",
+    "submit_all",
     "track",
     "use_server",
 ]

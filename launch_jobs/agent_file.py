@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
 
+from launch_jobs.build.kubernetes_options import ClusterBuilder
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen
 from launch_jobs.targets.configuration import Memory
@@ -63,8 +64,11 @@ class AgentFile(Frozen):
     memory: Memory | None = Field(
         default=None, description="Memory for all runs together, such as 64Gi; None: nobody counts."
     )
-    builder: Literal["docker", "none"] = Field(
+    builder: Literal["docker", "kubernetes", "none"] = Field(
         default="docker", description="none: this host builds no images; only ready ones run."
+    )
+    kubernetes_builder: ClusterBuilder | None = Field(
+        default=None, description="For `kubernetes`: images of Kubernetes queues are built in their cluster."
     )
     registry: str | None = Field(
         default=None,
@@ -75,6 +79,12 @@ class AgentFile(Frozen):
         default=None, description="A folder with descriptions of kinds of Kubernetes objects (*.yaml)."
     )
     secrets: dict[SecretName, SecretBinding] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _knows_its_builder(self) -> AgentFile:
+        if self.builder == "kubernetes" and self.kubernetes_builder is None:
+            raise ValueError("the builder kubernetes needs the table [kubernetes_builder] with an image")
+        return self
 
     @property
     def memory_bytes(self) -> int | None:

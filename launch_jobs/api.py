@@ -13,6 +13,7 @@ from typing import TypeVar, Unpack
 from prefect.runtime import flow_run
 
 from launch_jobs import capture, runs
+from launch_jobs.batch import spread, submit_batch
 from launch_jobs.capture.choices import Choices
 from launch_jobs.client import wait_for
 from launch_jobs.configured import configured_store, offer_git_account
@@ -146,6 +147,24 @@ def submit(job: str | JobVersion, **keywords: Unpack[Keywords]) -> Run:
         NotFound, BadInput, Refused, Unavailable: as their messages say; then nothing was enqueued.
     """
     return Run(str(_ask(_submit(submission_of(job, keywords), _store())).id))
+
+
+def submit_all(job: str | JobVersion, parameter_sets: Sequence[JsonObject], **keywords: Unpack[Keywords]) -> list[Run]:
+    """Put a job on a launch queue once for each set of parameters, in this order: all of them, or none.
+
+    Args:
+        job: as in `submit`.
+        parameter_sets: of each run; what a set leaves out is as in `parameters`, or as captured.
+        keywords: as in `submit`, for all of them; `name` gets the place behind it. `key` is the batch's: after an error
+            repeat the call with the same, to complete it.
+
+    Raises:
+        NotFound, BadInput, Refused: as their messages say, with the place of the run; then nothing was enqueued.
+        Unavailable: the server did not answer; the message says with which key to repeat it.
+    """
+    common = submission_of(job, keywords)
+    runs = _ask(submit_batch(spread(common, parameter_sets), _store(), key=common.key))
+    return [Run(str(run.id)) for run in runs]
 
 
 def capture_folder(

@@ -28,7 +28,6 @@ _LIMITS = {
     **{"minItems": "at least", "maxItems": "at most"},
 }
 _KINDS = 6  # of JSON values
-_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
 def properties_of(inputs: Inputs) -> dict[str, JsonObject]:
@@ -49,7 +48,7 @@ def subcommands_of(inputs: Inputs) -> tuple[str, ...]:
 
 def allowed_text(schema: JsonObject) -> str:
     """What values a parameter may have, in a few words: `number, at least 0`; nothing where it may be anything."""
-    return "" if len(_types(schema)) >= _KINDS else _short(_allowed(schema).removeprefix("Allowed: "))
+    return "" if len(types_of(schema)) >= _KINDS else short(allowed_values(schema).removeprefix("Allowed: "))
 
 
 def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> JsonObject:
@@ -60,7 +59,7 @@ def check_parameters(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> Jso
     """
     properties = properties_of(inputs)
     for name in parameters:
-        _known(properties, name)
+        known_schema(properties, name)
     complete: JsonObject = defaults_of(inputs) | {
         name: _whole(properties[name], value) for name, value in parameters.items()
     }
@@ -96,22 +95,6 @@ def complete_parameters(
     properties = properties_of(inputs)
     kept = {name: value for name, value in captured.items() if name in properties}
     return check_parameters(inputs, {**kept, **given})
-
-
-def parse_parameter_text(inputs: Inputs, name: str, text: str) -> JsonValue:
-    """The value that `-p name=text` means, by the parameter's schema. Lists are written `a,b,c` or as JSON.
-
-    Raises:
-        BadInput: no such parameter, or the text is no value of its type.
-    """
-    schema = _known(properties_of(inputs), name)
-    if text == "null" and "null" in _types(schema) and "string" not in _types(schema):
-        return None
-    if not _types(schema) and "enum" in schema:
-        return _among(name, schema, text)
-    if "array" in _types(schema) and all(kind in ("array", "null") for kind in _types(schema)):
-        return _parse_list(name, schema, text)
-    return _parse_scalar(name, schema, text)
 
 
 def render_arguments(inputs: Inputs, parameters: Mapping[str, JsonValue]) -> tuple[str, ...]:
@@ -247,7 +230,12 @@ def _same(one: JsonValue, other: JsonValue) -> bool:
     return canonical_json(one) == canonical_json(other)
 
 
-def _known(properties: Mapping[str, JsonObject], name: str) -> JsonObject:
+def known_schema(properties: Mapping[str, JsonObject], name: str) -> JsonObject:
+    """The schema of a parameter.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
     if name in properties:
         return properties[name]
     near = difflib.get_close_matches(name, properties, n=1)
@@ -256,89 +244,21 @@ def _known(properties: Mapping[str, JsonObject], name: str) -> JsonObject:
     raise BadInput(f"there is no parameter {name!r}", do=do)
 
 
-def _types(schema: JsonObject) -> list[JsonValue]:
+def types_of(schema: JsonObject) -> list[JsonValue]:
+    """The JSON types that a schema names; none: any."""
     found = schema.get("type", [])
     return found if isinstance(found, list) else [found]
 
 
 def _whole(schema: JsonObject, value: JsonValue) -> JsonValue:
     """JSON Schema takes 3.0 for an integer; `int("3.0")` does not."""
-    if isinstance(value, float) and value.is_integer() and "integer" in _types(schema):
+    if isinstance(value, float) and value.is_integer() and "integer" in types_of(schema):
         return int(value)
     return value
 
 
-def _parse_list(name: str, schema: JsonObject, text: str) -> JsonValue:
-    if text.startswith("["):
-        try:
-            return cast("JsonValue", json.loads(text))
-        except ValueError as error:
-            raise BadInput(
-                f"parameter {name!r}: {_short(repr(text))} is no list in JSON", do=_written_list(name, schema, text)
-            ) from error
-    items = cast("JsonObject", schema.get("items", {"type": "string"}))
-    return [_parse_scalar(name, items, part) for part in text.split(",")] if text else []
-
-
-def _written_list(name: str, schema: JsonObject, text: str) -> str:
-    """How to write the list that was probably meant."""
-    parts = [part.strip().strip("'\"") for part in text.strip("[]").split(",")]
-    if not all(part and part.isprintable() for part in parts):
-        return _allowed(schema)
-    plain = f"Write {name}={','.join(parts)}"
-    is_text = "string" in _types(cast("JsonObject", schema.get("items", {"type": "string"})))
-    return _short(f"{plain} or '{name}={json.dumps(parts, ensure_ascii=False)}'" if is_text else plain)
-
-
-def _parse_scalar(name: str, schema: JsonObject, text: str) -> JsonValue:
-    types = _types(schema)
-    if sum(kind != "null" for kind in types) > 1:
-        return _parse_any(text)
-    try:
-        if "integer" in types:
-            return int(text)
-        if "number" in types:
-            return _number(text)
-    except ValueError as error:
-        raise _ill_typed(name, schema, text) from error
-    if "boolean" in types:
-        return _parse_boolean(name, schema, text)
-    return text
-
-
-def _parse_any(text: str) -> JsonValue:
-    """Of a parameter of any type: JSON where it is that, else the text."""
-    try:
-        return cast("JsonValue", json.loads(text, parse_constant=lambda name: name))
-    except (ValueError, RecursionError):
-        return text
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if value - value != 0:  # infinite or NaN: JSON has none
-        raise ValueError(text)
-    return value
-
-
-def _parse_boolean(name: str, schema: JsonObject, text: str) -> bool:
-    if text.lower() in _TRUE | _FALSE:
-        return text.lower() in _TRUE
-    raise _ill_typed(name, schema, text)
-
-
-def _among(name: str, schema: JsonObject, text: str) -> JsonValue:
-    for value in cast("list[JsonValue]", schema["enum"]):
-        if text in (value, json.dumps(value)):
-            return value
-    raise _ill_typed(name, schema, text)
-
-
-def _ill_typed(name: str, schema: JsonObject, text: str) -> BadInput:
-    return BadInput(f"parameter {name!r}: {_short(repr(text))} is not allowed", do=_allowed(schema))
-
-
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """A text, cut so that a message stays a line."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -348,17 +268,18 @@ def _refusal(properties: Mapping[str, JsonObject], error: ValidationError) -> Ba
         required = cast("list[str]", error.validator_value) if error.validator == "required" else []
         missing = [name for name in required if name not in cast("JsonObject", error.instance)]
         return BadInput(f"parameter {missing[0]!r} is required" if missing else error.message)
-    value = _short(json.dumps(error.instance))
-    return BadInput(f"parameter {path[0]!r}: {value} is not allowed", do=_allowed(properties[path[0]]))
+    value = short(json.dumps(error.instance))
+    return BadInput(f"parameter {path[0]!r}: {value} is not allowed", do=allowed_values(properties[path[0]]))
 
 
-def _allowed(schema: JsonObject) -> str:
+def allowed_values(schema: JsonObject) -> str:
+    """What a message tells to do about a wrong value: `Allowed: number, at least 0`."""
     if "enum" in schema:
         values = cast("list[JsonValue]", schema["enum"])
         return "Allowed: " + ", ".join(json.dumps(value) for value in values)
-    parts = [" or ".join(str(kind) for kind in _types(schema))]
+    parts = [" or ".join(str(kind) for kind in types_of(schema))]
     if "items" in schema:
-        parts.append("of " + _allowed(cast("JsonObject", schema["items"])).removeprefix("Allowed: "))
+        parts.append("of " + allowed_values(cast("JsonObject", schema["items"])).removeprefix("Allowed: "))
     if "minItems" in schema and schema["minItems"] == schema.get("maxItems"):
         parts.append(f"exactly {schema['minItems']}")
     else:

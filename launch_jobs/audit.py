@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import StateType, WorkerStatus
 from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel, Field
 
+from launch_jobs.batch import BATCH_LABEL, is_held
 from launch_jobs.client import connect
 from launch_jobs.docker_access import docker_access
 from launch_jobs.engine import opened
@@ -136,7 +137,7 @@ async def _runs(settings: LaunchSettings, store: Callable[[], JobStore], now: da
             elif run.state_type in _ACTIVE:
                 what, do = await _active(client, run, settings.home, now)
             else:
-                what, do = _waiting(run)
+                what, do = _waiting(run, now)
             if what:
                 yield Fault(part="runs", key=f"{run.name} ({run.id})", what=what, do=do)
 
@@ -181,7 +182,10 @@ async def _served(client: PrefectClient, queue: str) -> bool:
     return any(worker.status is WorkerStatus.ONLINE for worker in workers)
 
 
-def _waiting(run: FlowRun) -> tuple[str, str]:
+def _waiting(run: FlowRun, now: datetime) -> tuple[str, str]:
+    if is_held(run) and run.state is not None and now - run.state.timestamp > LONG:
+        key = run.labels[BATCH_LABEL]
+        return "it is held: its batch was never submitted whole", f"Repeat that submit with --key {key}, or cancel it"
     if run.work_pool_name is not None:
         return "", ""
     return f"it is {run.state_name}, but its queue is gone", "Cancel it and submit it again"

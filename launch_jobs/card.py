@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from launch_jobs.arguments import parse_parameter_text, properties_of
+from launch_jobs.arguments import properties_of
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Environment, Inputs, JobVersion, JsonObject, Overrides
 from launch_jobs.markdown import code, code_block, table
+from launch_jobs.parameter_text import parse_parameter_text
 from launch_jobs.targets import RunSpec
 
 _MOST_ROWS = 200

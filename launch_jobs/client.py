@@ -126,6 +126,13 @@ def _forget_failure(shared: _Shared, what: str, answer: Future[object]) -> None:
         del shared.answers[what]
 
 
+def is_away(error: httpx.HTTPError) -> bool:
+    """Whether the server did not answer, or cannot for now: not that it refuses what it was asked."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return isinstance(_from_status(error), Unavailable)
+    return isinstance(error, httpx.TransportError)
+
+
 def _from_status(error: httpx.HTTPStatusError) -> LaunchError:
     status = error.response.status_code
     if status in {401, 403}:
@@ -152,8 +159,10 @@ def wait_for(work: Coroutine[object, object, T]) -> T:
     return run_coro_as_sync(work)  # pyright: ignore[reportReturnType] - None only for a cancelled call
 
 
-async def create_run(client: PrefectClient, entry: DeploymentResponse, body: JsonObject) -> FlowRun:
-    """Create a flow run of a deployment, on the work queue that the body or the deployment names.
+async def create_run(
+    client: PrefectClient, entry: DeploymentResponse, body: JsonObject, state: JsonObject | None = None
+) -> FlowRun:
+    """Create a flow run of a deployment, scheduled (or in another state), on the work queue that one of them names.
 
     Its scheduled time is the server's: `PrefectClient.create_flow_run_from_deployment` sends this machine's clock, and
     a client whose clock is slow would jump the queue. And it is made as a run, not from its deployment: there the
@@ -169,7 +178,7 @@ async def create_run(client: PrefectClient, entry: DeploymentResponse, body: Jso
             **cast("JsonObject", entry.job_variables or {}),
             **cast("JsonObject", body.get("job_variables", {})),
         },
-        "state": {"type": "SCHEDULED"},
+        "state": state or {"type": "SCHEDULED"},
         "flow_id": str(entry.flow_id),
         "deployment_id": str(entry.id),
         "work_pool_name": entry.work_pool_name,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, cast
 from pydantic import JsonValue
 
 from launch_jobs.client import translated_errors
-from launch_jobs.cluster import ClusterAccess
 from launch_jobs.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from prefect_kubernetes.credentials import KubernetesClusterConfig
 
+    from launch_jobs.cluster import ClusterAccess
     from launch_jobs.job import JsonObject
     from launch_jobs.settings import LaunchSettings
 
@@ -73,6 +73,8 @@ async def reached_cluster(choice: ClusterChoice, settings: LaunchSettings) -> Re
 async def _access(choice: ClusterChoice, settings: LaunchSettings) -> ClusterAccess:
     if choice.cluster_config and choice.credentials:
         raise BadInput("the queue names a cluster_config and credentials", do="Leave one of them out")
+    from launch_jobs.cluster import ClusterAccess  # not in agents that serve no cluster: its SDK takes 14 MB
+
     if choice.cluster_config:
         return _accessed(await _cluster_config(choice.cluster_config), choice.context)
     block = choice.credentials or (settings.kubernetes_credentials if choice.context is None else None)
@@ -106,5 +108,7 @@ async def _cluster_config(block: str) -> KubernetesClusterConfig:
 
 
 def _accessed(block: KubernetesClusterConfig, context: str | None) -> ClusterAccess:
+    from launch_jobs.cluster import ClusterAccess
+
     content = cast("JsonObject", block.config)  # pyright: ignore[reportUnknownMemberType] # Prefect's untyped Dict
     return ClusterAccess(content, context or block.context_name)

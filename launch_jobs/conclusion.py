@@ -52,7 +52,7 @@ def conclude(context: LaunchContext, place: Place, end: End) -> Outcome:
         place=str(place),
         reason=reason,
         exit_code=code,
-        message=end_message(reason, code, (end.halt.detail if end.halt else "") or (status.error if status else "")),
+        message=end_message(reason, code, end.halt.detail if end.halt else (status.error if status else "")),
         started=status.started if status else None,
         ended=(status.ended if status else None) or datetime.now(UTC).isoformat(),
         outputs=end.outputs,
@@ -67,7 +67,7 @@ def end_message(reason: Reason, code: int | None, error: str) -> str:
     return {
         Reason.EXITED: f"Exited with code {code}{detail}",
         Reason.CANCELLED: "Cancelled; its container or process is gone",
-        Reason.TIMEOUT: "Stopped at its time limit",
+        Reason.TIMEOUT: f"Stopped at its time limit{detail}",
         Reason.START_DEADLINE: f"Not started in time{detail}",
         Reason.PREEMPTED: f"Its machine was taken back{detail}",
         Reason.OUT_OF_MEMORY: f"Killed for using more memory than its limit (exit code {code})",

@@ -48,6 +48,7 @@ class LaunchContext:
         store: the job store.
         target: where the attempt runs.
         docker: the engine that images are built on.
+        cluster: of a Kubernetes queue.
         agent: the agent's own file: what this host grants.
         variables: job variables, the deployment's and then the submitter's.
         attempt: counted by us from 1.
@@ -64,6 +65,7 @@ class LaunchContext:
     store: JobStore
     target: Target
     docker: DockerAccess = field(default_factory=DockerAccess)
+    cluster: ReachedCluster = field(default_factory=ReachedCluster)
     agent: AgentFile = field(default_factory=AgentFile)
     variables: tuple[JsonObject, ...] = ()
     attempt: int = 1

@@ -16,7 +16,7 @@ VARIABLE = "LAUNCH_JOBS_CRASH_AT"
 POINTS = (
     *("claim.before", "claim.after", "place.before", "place.after", "start.before", "start.after"),
     *("exit.after", "outputs.after", "outcome.before", "outcome.after", "remove.after"),
-    *("adopt.before", "requeue.before", "stop.after"),
+    *("adopt.before", "requeue.before", "stop.after", "batch.made", "batch.release"),
 )
 
 _armed, _nth, _how = [*os.environ.get(VARIABLE, "").split(":"), "", ""][:3]

@@ -76,6 +76,7 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     async with Telling(LiveLog(spool.path, context.run, output)) as live:
         status, halt = await started(context, resolved, place, status, spec.stop_grace_s)
         halt = halt or await follow(context, place, spool, seconds_left(status, limit), spec.stop_grace_s)
+        spool.close()  # of one that never started it is still open
         crashpoints.reach("exit.after")
         live.output_is_whole()
         outcome = await _bring_home(context, resolved, spec, place, halt)
@@ -176,8 +177,9 @@ async def _bring_home(
         try:
             left_out = await reach(lambda: context.target.collect(place, spec, folder))
         except NotFound:
-            # The attempt vanished, and its outputs with it; its state says so.
-            return conclude(context, place, End(halt, None, Outputs()))
+            # The attempt vanished, and its outputs with it; its state says so. Without them an exit code is no end.
+            lost = status if status and status.exit_code is None else None
+            return conclude(context, place, End(halt, lost, Outputs()))
         directory = resolved.version.job.entrypoint.directory
         limit = resolved.configuration.output_limit_bytes
         outputs, paths = await asyncio.to_thread(gather_outputs, folder, directory, limit)

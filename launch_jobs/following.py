@@ -64,7 +64,6 @@ async def follow(
         halt = await halted(context.target, place, reason, grace_s)
     asked.cancel()
     await pumping
-    spool.close()
     return halt
 
 

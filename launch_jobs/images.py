@@ -22,6 +22,8 @@ from launch_jobs.names import Digest, ImageRef
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from launch_jobs.build.kubernetes_options import ClusterBuilder
+    from launch_jobs.cluster import ClusterAccess
     from launch_jobs.docker_access import DockerAccess
     from launch_jobs.settings import LaunchSettings
     from launch_jobs.store.jobs import JobStore
@@ -34,6 +36,24 @@ def docker_builder(settings: LaunchSettings, access: DockerAccess) -> Builder:
 
     builder = DockerBuilder(access.base_url, network=settings.build_network, login=access.login)
     return RegistryBuilder(builder, access.registry) if access.registry else builder
+
+
+def cluster_builder(
+    settings: LaunchSettings, access: DockerAccess, cluster: ClusterAccess, namespace: str, options: ClusterBuilder
+) -> Builder:
+    """The builder in the cluster of a queue; what it builds goes to the registry.
+
+    Raises:
+        BadInput: there is no registry, or the certificates cannot be read.
+    """
+    from launch_jobs.build.kubernetes import KubernetesBuilder
+    from launch_jobs.build.kubernetes_manifest import Trust
+
+    if access.registry is None:
+        raise BadInput("Images that are built in the cluster need a registry", do="Name a Registry block in the queue")
+    logins = tuple(login for login in (access.registry.login, access.login) if login)
+    trust = Trust(logins, build_options(settings).ca_bundle_pem)
+    return KubernetesBuilder(cluster, namespace, options, access.registry, trust=trust)
 
 
 def ready_image(source: Source) -> str | None:

@@ -20,7 +20,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType, WorkerStatus
 from prefect.client.schemas.sorting import FlowRunSort
 
-from launch_jobs.runs import CLAIM
+from launch_jobs.runs import CLAIM, WAITING
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -46,6 +46,7 @@ class Line:
         full: an agent that took as many runs as it may, with that number; None: nobody knows.
         seen: the agent that was seen last, and when; of a queue without agents.
         took: seconds that earlier runs took.
+        head: what the run that is first in line was told to wait for (`for 4 GPUs`); empty: nothing.
     """
 
     paused: str = ""
@@ -58,6 +59,7 @@ class Line:
     full: tuple[str, int] | None = None
     seen: tuple[str, datetime] | None = None
     took: tuple[float, ...] = ()
+    head: str = ""
 
 
 async def read_line(client: PrefectClient, run: FlowRun, *, brief: bool) -> Line | None:
@@ -89,6 +91,9 @@ async def _placed(client: PrefectClient, run: FlowRun, name: str, line: Line) ->
         _count(client, name, types=_ACTIVE),
     )
     line = replace(line, active=active, position=max(1, before + beside), waiting=max(1, waiting))
+    if own and line.position > 1:
+        ranked = sorted(queues, key=lambda queue: queue.priority or 0)
+        line = replace(line, head=await _head(client, name, [queue.name for queue in ranked] if before else [own.name]))
     if own and own.is_paused and not line.paused:
         line = replace(line, paused=f"its priority {own.name}")
     if own is None or own.concurrency_limit is None or (line.limit is not None and active >= line.limit):
@@ -97,6 +102,23 @@ async def _placed(client: PrefectClient, run: FlowRun, name: str, line: Line) ->
     if narrow < own.concurrency_limit:
         return line
     return replace(line, limit=own.concurrency_limit, active=narrow, narrow=f"priority {own.name}")
+
+
+async def _head(client: PrefectClient, pool: str, priorities: list[str]) -> str:
+    """What the run that is first in line was told to wait for; empty if nothing was told."""
+    waiting = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
+    for name in priorities:
+        first = await client.read_flow_runs(
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
+            work_queue_filter=WorkQueueFilter(name=WorkQueueFilterName(any_=[name])),
+            flow_run_filter=waiting,
+            sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
+            limit=1,
+        )
+        if first:
+            told = (first[0].state.message if first[0].state else None) or ""
+            return told.removeprefix(f"{WAITING} ") if told.startswith(f"{WAITING} for ") else ""
+    return ""
 
 
 def _last_seen(workers: list[Worker]) -> tuple[str, datetime] | None:

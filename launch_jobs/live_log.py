@@ -212,6 +212,13 @@ class LiveLog:
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), _PAUSE_S)
 
+    async def is_heard(self) -> bool:
+        """Whether the sink answers at all."""
+        with suppress(LaunchError):
+            await self._sink.has(datetime.now(UTC))
+            return True
+        return False
+
     async def _settle(self) -> None:
         """Find out whether the lines that a dead agent was sending arrived."""
         if self._pending is None:
@@ -300,7 +307,26 @@ class Telling:
         """Nothing more comes."""
         self._over.set()
 
-    async def last_words(self) -> None:
-        """Wait until all was sent, though not for ever: a sink that is away must not keep a run from its end."""
+    async def last_words(self, patience_s: float = _LAST_WORDS_S) -> None:
+        """Wait until all was sent, though not for ever: a sink that takes nothing must not keep a run from its end.
+
+        One that does not even answer is waited for: the run's end has the same way to go.
+
+        Args:
+            patience_s: for how long a sink that answers may take nothing.
+        """
         self._over.set()
-        await asyncio.wait({self._work}, timeout=_LAST_WORDS_S)
+        given_up = asyncio.ensure_future(self._taken_by_nobody(patience_s))
+        await asyncio.wait({self._work, given_up}, return_when=asyncio.FIRST_COMPLETED)
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+
+    async def _taken_by_nobody(self, patience_s: float) -> None:
+        """Return once the sink has answered for so long."""
+        was_there = False
+        while True:
+            await asyncio.sleep(patience_s)
+            is_there = await self._log.is_heard()
+            if was_there and is_there:
+                return
+            was_there = is_there

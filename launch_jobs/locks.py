@@ -20,6 +20,23 @@ def locked(file: Path, *, wait: bool = True) -> Generator[None]:
         yield
 
 
+class Shared:
+    """A file's lock that any number of processes hold, each to its end."""
+
+    def __init__(self, file: Path) -> None:
+        self._held = file.open("a")
+        fcntl.flock(self._held, fcntl.LOCK_SH)
+
+    def is_alone(self) -> bool:
+        """Whether nobody else holds it."""
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(self._held, fcntl.LOCK_SH)
+        return True
+
+
 def is_locked(file: Path) -> bool:
     """Whether a living process holds the file's exclusive lock; nobody does of a file that is not there."""
     try:

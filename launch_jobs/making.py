@@ -29,7 +29,7 @@ from launch_jobs.preparation import (
 from launch_jobs.redaction import Redactor
 from launch_jobs.run import Place
 from launch_jobs.spool import log_path
-from launch_jobs.targets import AttemptStatus, RunSpec
+from launch_jobs.targets import AttemptStatus, RunSpec, Scheduling
 from launch_jobs.targets.devices import with_devices
 
 
@@ -88,25 +88,26 @@ async def ensured(
     """
     limit = resolved.configuration.start_deadline
     until = None if limit is None else time.monotonic() + max(0.0, limit - waited_s)
-    staging = staging_folder(context)
+    is_kept = False
     try:
         if resolved.datasets:
             await _fetched(context, resolved, place, until)
-        if made := await _made(context, spec, place, until):
-            return made
-        raise not_there("its container or process", limit)
+        made = await _made(context, spec, place, limit, until)
     except (RunCancelled, NotStartedInTime):
         await clean(context, place, spec)
         raise
+    else:
+        is_kept = isinstance(context.target, Scheduling)  # who gets them may have yet to be given its machine
+        return made
     finally:
-        if resolved.datasets:  # the target has them by now
-            await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)
+        if resolved.datasets and not is_kept:
+            await asyncio.to_thread(shutil.rmtree, staging_folder(context), ignore_errors=True)
 
 
 async def _fetched(context: LaunchContext, resolved: Resolved, place: Place, until: float | None) -> None:
-    """Have the datasets of an attempt that was not started yet."""
+    """Have the datasets of an attempt that was not started yet, or not all of it."""
     there = await reach(lambda: context.target.status(place))
-    if there is not None and there.state != "created":
+    if there is not None and there.state != "created" and not there.wants_datasets:
         return
     late = threading.Event()
     fetching = stored(_fetch, context, resolved, lambda: late.is_set() or context.cancelled.is_set())
@@ -118,18 +119,29 @@ async def _fetched(context: LaunchContext, resolved: Resolved, place: Place, unt
         late.set()
 
 
-async def _made(context: LaunchContext, spec: RunSpec, place: Place, until: float | None) -> AttemptStatus | None:
-    """Create or adopt the attempt; None: the infrastructure did not answer in time, and then had not started it."""
+async def _made(
+    context: LaunchContext, spec: RunSpec, place: Place, limit: float | None, until: float | None
+) -> AttemptStatus:
+    """Create or adopt the attempt.
+
+    Raises:
+        NotStartedInTime: the infrastructure did not take it in time, and had not started it.
+        RunCancelled: the run was cancelled meanwhile, and nothing of it runs.
+    """
     while True:
         try:
             return await context.target.ensure(spec)
         except Unavailable:
-            if until is not None and time.monotonic() >= until:
+            if context.cancelled.is_set() or (until is not None and time.monotonic() >= until):
                 break
             await asyncio.sleep(RETRY_SECONDS)
     # Only the infrastructure knows what became of a call whose answer was lost.
     there = await reach(lambda: context.target.status(place))
-    return there if there is not None and there.state != "created" else None
+    if there is not None and there.state != "created":
+        return there
+    if context.cancelled.is_set():
+        raise RunCancelled("Cancelled before the program started")
+    raise not_there("its container or process", limit, there.error if there else "")
 
 
 def _fetch(context: LaunchContext, resolved: Resolved, is_cancelled: Callable[[], bool]) -> None:
@@ -146,6 +158,8 @@ def _fetch(context: LaunchContext, resolved: Resolved, is_cancelled: Callable[[]
 async def clean(context: LaunchContext, place: Place, spec: RunSpec) -> None:
     """Remove what an ended attempt leaves on its infrastructure."""
     await reach(lambda: context.target.remove(place))
+    if spec.datasets:
+        await asyncio.to_thread(shutil.rmtree, staging_folder(context), ignore_errors=True)
     if spec.source:
         await asyncio.to_thread(shutil.rmtree, spec.source, ignore_errors=True)
     await forget_secrets(context, spec)

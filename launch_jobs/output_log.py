@@ -22,7 +22,7 @@ from launch_jobs.client import translated_errors
 from launch_jobs.context import is_on_queue
 from launch_jobs.live_log import LAST_LINES, LiveLine
 from launch_jobs.outbox import Outbox
-from launch_jobs.runs import GAP_LOGGER, OUTPUT_LOGGER
+from launch_jobs.output_tail import GAP_LOGGER, OUTPUT_LOGGER
 
 Entry = dict[str, str | int | None]
 _LEAST_SIZE = 256

@@ -13,13 +13,22 @@ from typing import TypeVar
 
 from launch_jobs.agent_file import check_images
 from launch_jobs.arguments import complete_parameters, render_arguments, with_further
+from launch_jobs.build import Builder
 from launch_jobs.build.requirements import source_paths
 from launch_jobs.config_files.rendering import changed_files
 from launch_jobs.context import LaunchContext
 from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, dataset_cache, find_datasets
-from launch_jobs.docker_access import with_registry
+from launch_jobs.docker_access import DockerAccess, with_registry
 from launch_jobs.errors import BadInput, LaunchError, Refused
-from launch_jobs.images import bring_ready, build_planned, docker_builder, fetch_wheels, plan_image, ready_image
+from launch_jobs.images import (
+    bring_ready,
+    build_planned,
+    cluster_builder,
+    docker_builder,
+    fetch_wheels,
+    plan_image,
+    ready_image,
+)
 from launch_jobs.job import Environment, Frozen, ImageSource, Job, JobVersion, Overrides, Source
 from launch_jobs.names import JobRef, attempt_name
 from launch_jobs.results import paths_to_collect
@@ -98,11 +107,6 @@ async def resolve(context: LaunchContext, job: str, overrides: Overrides) -> Res
     )
     await _check_host(context, configuration, version.job.source)
     datasets = await asyncio.to_thread(find_datasets, context.store, overrides.datasets, version)
-    if datasets and context.kind == "kubernetes":
-        raise BadInput(
-            "Datasets do not reach the pods of a Kubernetes queue yet",
-            do="Mount a volume (the queue's field volumes), read them in the program, or put them into the image",
-        )
     return Resolved(
         version=version,
         overrides=overrides.model_copy(update={"parameters": parameters}),
@@ -152,9 +156,10 @@ def _not_built(what: str, limit: float | None) -> LaunchError:
     return NotBuiltInTime(f"The {what} was not built within its time limit of {limit or 0:g} s", do=do)
 
 
-def not_there(what: str, limit: float | None) -> LaunchError:
+def not_there(what: str, limit: float | None, why: str = "") -> LaunchError:
     """The error of a start deadline that passed while something was fetched or made."""
-    return NotStartedInTime(f"Not started: {what} was not there within the start deadline of {limit or 0:g} s")
+    detail = f": {why}" if why else ""
+    return NotStartedInTime(f"Not started: {what} was not there within the start deadline of {limit or 0:g} s{detail}")
 
 
 async def within(seconds: float | None, work: Coroutine[object, object, T], error: LaunchError) -> T:
@@ -180,7 +185,7 @@ async def _prepare_image(
         if ready:
             return Prepared(image=ready)
     access = await with_registry(context.docker, configuration.registry or context.agent.registry)
-    builder = docker_builder(context.settings, access)
+    builder = _builder(context, access, configuration)
     if ready:
         say(f"Ready image {ready}")
         limit, asked = configuration.start_deadline, time.monotonic()
@@ -193,6 +198,19 @@ async def _prepare_image(
     building = build_planned(what, resolved.version, context.store, builder, say)
     image = await within(limit, building, _not_built("image", limit))
     return Prepared(image=image, workdir=what.workdir or None, root=what.root or None)
+
+
+def _builder(context: LaunchContext, access: DockerAccess, configuration: ContainerConfiguration) -> Builder:
+    """The queue's cluster, if the agent's file says so; else this machine's Docker Engine."""
+    from launch_jobs.targets.kubernetes.configuration import KubernetesConfiguration
+
+    options = context.agent.kubernetes_builder if context.agent.builder == "kubernetes" else None
+    if options is None or not isinstance(configuration, KubernetesConfiguration):
+        return docker_builder(context.settings, access)
+    from launch_jobs.cluster import ClusterAccess
+
+    cluster = context.cluster.access or ClusterAccess()
+    return cluster_builder(context.settings, access, cluster, configuration.namespace, options)
 
 
 def _check_reachable(ready: str | None, registry: str | None) -> None:

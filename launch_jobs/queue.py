@@ -1,7 +1,8 @@
-"""Launch queues: create, list, pause, delete; and the deployments through which runs enter them."""
+"""Launch queues: create, list, pause, drain, delete."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
@@ -20,31 +21,30 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Cancelled
 from pydantic import Field, JsonValue
 
-from launch_jobs.client import at_once, connect
-from launch_jobs.errors import BadInput, NotFound, Refused
-from launch_jobs.form import launch_schema
-from launch_jobs.job import Frozen, JobVersion, JsonObject
+from launch_jobs.client import connect
+from launch_jobs.deployments import deploy
+from launch_jobs.errors import BadInput, NotFound, Refused, Unavailable
+from launch_jobs.job import Frozen, JsonObject
 from launch_jobs.names import check_name
 from launch_jobs.targets.configuration import ProcessConfiguration
 from launch_jobs.targets.queue_types import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template, check_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from uuid import UUID
+    from collections.abc import Callable, Iterator
 
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun, WorkPool
-    from prefect.client.schemas.responses import DeploymentResponse
 
 PRIORITIES = ("critical", "high", "medium", "low")
 """The work queues inside every launch queue, first served first."""
 
-DEFAULT_PRIORITY = "medium"
-FLOW_NAME = "launch-job"
-FLOW_ENTRYPOINT = "flows.launch_job.launch_job"
 _ACTIVE = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 _PAGE = 200
+_LOOK_S = 1.0
+_QUIET_LOOKS = 3
+"""An agent acts for a second on what it polled before the queue was paused."""
+
 _TYPE_PREFIX = "launch-"
 _ONE_OF_TYPES = f"Choose one of {', '.join(CONFIGURATIONS)}"
 
@@ -126,79 +126,7 @@ async def complete_queue(client: PrefectClient, pool: WorkPool) -> None:
     for rank, priority in enumerate(PRIORITIES, start=1):
         if priority not in present:
             await client.create_work_queue(name=priority, work_pool_name=pool.name, priority=rank)
-    await _deploy(client, f"queue.{pool.name}", pool.name)
-
-
-async def register_job(client: PrefectClient, version: JobVersion, queue: str, parameters: JsonObject) -> UUID:
-    """Give a job its own deployment, with its own parameter form, on its default queue; what is there is replaced.
-
-    Args:
-        client: an open Prefect client.
-        version: the job version whose digest becomes the deployment's default.
-        queue: the job's default queue.
-        parameters: default values of the form.
-    """
-    return await _deploy(client, f"job.{version.name}", queue, version=version, parameters=parameters)
-
-
-async def deployment_for(
-    client: PrefectClient, version: JobVersion, queue: str, parameters: JsonObject
-) -> DeploymentResponse:
-    """The deployment through which a run of this version enters this queue.
-
-    The job's own, if it is on this queue: made at the first submit, and moved on to a newer version. Else the queue's.
-    """
-    own = await own_deployment(client, version.name)
-    if own is None or (own.work_pool_name == queue and _number(own.version) < version.version):
-        return await client.read_deployment(await register_job(client, version, queue, parameters))
-    if own.work_pool_name == queue and own.version == version.label:
-        return own
-    return await client.read_deployment_by_name(f"{FLOW_NAME}/queue.{queue}")
-
-
-async def own_deployment(client: PrefectClient, job: str) -> DeploymentResponse | None:
-    """The deployment of a registered job; None for one that is not registered."""
-    name = f"{FLOW_NAME}/job.{job}"
-    try:
-        return await at_once(client, name, lambda: client.read_deployment_by_name(name))
-    except ObjectNotFound:
-        return None
-
-
-def _number(label: str | None) -> int:
-    """The version number in a deployment's version, e.g. 3 in `train:v3`; -1 if it is not ours."""
-    number = (label or "").rpartition(":v")[2]
-    return int(number) if number.isdecimal() else -1
-
-
-async def _deploy(
-    client: PrefectClient,
-    name: str,
-    queue: str,
-    *,
-    version: JobVersion | None = None,
-    parameters: JsonObject | None = None,
-) -> UUID:
-    flow_id = await client.create_flow_from_name(FLOW_NAME)
-    return await client.create_deployment(
-        flow_id=flow_id,
-        name=name,
-        work_pool_name=queue,
-        work_queue_name=DEFAULT_PRIORITY,
-        entrypoint=FLOW_ENTRYPOINT,
-        parameters={"job": version.reference, "parameters": parameters or {}} if version else {},
-        parameter_openapi_schema=launch_schema(version),
-        enforce_parameter_schema=True,
-        version=version.label if version else None,
-        description=f"Launches {version.label}" if version else f"Launches any job on the queue {queue}",
-        # Runs inherit them.
-        tags=run_tags(version, queue) if version else [f"queue:{queue}"],
-    )
-
-
-def run_tags(version: JobVersion, queue: str) -> list[str]:
-    """The tags of a job's runs on a queue; none is told of a run outside queues."""
-    return [f"job:{version.name}", f"version:v{version.version}", *([f"queue:{queue}"] if queue else [])]
+    await deploy(client, f"queue.{pool.name}", pool.name)
 
 
 async def read_queue(client: PrefectClient, name: str) -> WorkPool:
@@ -256,6 +184,37 @@ async def pause_queue(name: str, *, paused: bool = True) -> QueueInfo:
         return _info(await read_queue(client, name))
 
 
+async def drain_queue(name: str, say: Callable[[list[str]], None], *, timeout: float | None = None) -> QueueInfo:
+    """Pause a queue, and wait until none of its runs is active; it stays paused.
+
+    Args:
+        name: of the queue.
+        say: told the names of active runs, whenever they are others.
+        timeout: seconds; None waits for ever.
+
+    Raises:
+        NotFound: there is none of that name.
+        Unavailable: some are active when the time is over.
+    """
+    await pause_queue(name)
+    active: list[str] = []
+    quiet = 0
+    async with connect() as client:
+        try:
+            async with asyncio.timeout(timeout):
+                while quiet < _QUIET_LOOKS:
+                    before, active = active, sorted(run.name for run in await _runs_in(client, name, _ACTIVE))
+                    if active and active != before:
+                        say(active)
+                    quiet = 0 if active else quiet + 1
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            told = f"{len(active)} runs of the queue {name!r} are active still: {', '.join(active[:3])}"
+            more = f"`launch queue drain {name}` waits on, and `launch queue resume {name}` undoes it"
+            raise Unavailable(told + (" …" if len(active) > 3 else ""), do=f"It is paused; {more}") from None
+    return await show_queue(name)
+
+
 async def delete_queue(name: str) -> None:
     """Delete a queue with its deployments; its waiting runs are cancelled, and runs that are over keep their records.
 
@@ -267,7 +226,7 @@ async def delete_queue(name: str) -> None:
         await read_queue(client, name)
         if await _runs_in(client, name, _ACTIVE):
             raise Refused(f"Runs of the queue {name!r} are active", do="Cancel them, or wait until they are over")
-        while waiting := await _runs_in(client, name, (StateType.SCHEDULED,)):
+        while waiting := await _runs_in(client, name, (StateType.SCHEDULED, StateType.PAUSED)):
             for run in waiting:
                 await client.set_flow_run_state(run.id, Cancelled(message=f"Its queue {name} was deleted"), force=True)
         here = DeploymentFilter(work_queue_name=DeploymentFilterWorkQueueName(any_=list(PRIORITIES)))

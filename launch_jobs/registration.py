@@ -12,10 +12,11 @@ from prefect.settings import PREFECT_API_URL
 from pydantic import Field
 
 from launch_jobs.client import connect
+from launch_jobs.deployments import FLOW_NAME, register_job
 from launch_jobs.errors import BadInput, LaunchError, Refused
 from launch_jobs.job import Frozen, JobVersion, JsonObject
 from launch_jobs.names import JobRef, is_version
-from launch_jobs.queue import FLOW_NAME, read_queue, register_job
+from launch_jobs.queue import read_queue
 from launch_jobs.runs import every_run
 from launch_jobs.submission import captured_parameters, form_defaults
 

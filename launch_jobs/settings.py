@@ -61,6 +61,11 @@ class LaunchSettings(BaseSettings):
         ge=0,
         description="Seconds for which another home's agent was seen offline before its runs are taken over.",
     )
+    lease_s: int = Field(
+        default=15,
+        ge=3,
+        description="Seconds for which an agent of Kubernetes queues counts as alive after each renewal of its Lease.",
+    )
     health_host: str = Field(
         default="127.0.0.1", description="Address on which `launch agent --health-port` answers; in a pod 0.0.0.0."
     )

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from coolname import generate_slug  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - has no types
 from pydantic import Field, JsonValue
 
-from launch_jobs.arguments import complete_parameters, parse_parameter_text
+from launch_jobs.arguments import complete_parameters
 from launch_jobs.capture.secret_given import check_given
 from launch_jobs.client import at_once, connect, create_run
 from launch_jobs.config_files.rendering import ChangedFile, changed_files
 from launch_jobs.datasets import find_datasets
+from launch_jobs.deployments import deployment_for, own_deployment
 from launch_jobs.errors import BadInput, Refused
 from launch_jobs.job import Frozen, Inputs, JobVersion, JsonObject, Overrides
 from launch_jobs.names import JobRef
-from launch_jobs.queue import PRIORITIES, configuration_type, deployment_for, list_queues, own_deployment, read_queue
+from launch_jobs.parameter_text import parse_parameter_text
+from launch_jobs.queue import PRIORITIES, configuration_type, list_queues, read_queue
 from launch_jobs.targets.env import check_env
 from launch_jobs.targets.template import merge_variables, render_configuration
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun, WorkPool
+    from prefect.client.schemas.responses import DeploymentResponse
 
     from launch_jobs.store.jobs import JobStore
 
@@ -64,9 +68,9 @@ async def submit(submission: Submission, store: JobStore) -> FlowRun:
         Unavailable: the server does not answer; nothing was enqueued, or the same key finds it.
     """
     async with connect() as client:
-        version, captured, request = await _prepare(client, submission, store)
-        deployment = await deployment_for(client, version, request.queue, form_defaults(version, captured))
-        return await create_run(client, deployment, request.body)
+        ground = await find_ground(client, submission, store)
+        request = await check(ground, submission, store)
+        return await create_run(client, await ground.deployment(client), request.body)
 
 
 async def prepare(submission: Submission, store: JobStore) -> Request:
@@ -76,22 +80,53 @@ async def prepare(submission: Submission, store: JobStore) -> Request:
         as `submit`.
     """
     async with connect() as client:
-        return (await _prepare(client, submission, store))[-1]
+        return await check(await find_ground(client, submission, store), submission, store)
 
 
-async def _prepare(
-    client: PrefectClient, submission: Submission, store: JobStore
-) -> tuple[JobVersion, JsonObject, Request]:
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a submission stands on, the same for all of its job and queue.
+
+    Attributes:
+        version: of the job.
+        captured: parameters of its latest tracked run.
+        queue: the launch queue.
+    """
+
+    version: JobVersion
+    captured: JsonObject
+    queue: WorkPool
+
+    async def deployment(self, client: PrefectClient) -> DeploymentResponse:
+        """The deployment through which its runs enter the queue."""
+        return await deployment_for(client, self.version, self.queue.name, form_defaults(self.version, self.captured))
+
+
+async def find_ground(client: PrefectClient, submission: Submission, store: JobStore) -> Ground:
+    """Look a submission's job and queue up.
+
+    Raises:
+        NotFound: no such job or queue.
+        BadInput: the job has no default queue, and none is named.
+    """
     version = await asyncio.to_thread(store.resolve, JobRef.parse(submission.job))
     captured = await asyncio.to_thread(captured_parameters, version, store)
-    queue = await _queue_of(client, submission, version)
-    overrides = resolve_parameters(version.job.inputs, submission, captured)
+    return Ground(version, captured, await _queue_of(client, submission, version))
+
+
+async def check(ground: Ground, submission: Submission, store: JobStore) -> Request:
+    """What the server would be sent for a submission.
+
+    Raises:
+        as `submit`.
+    """
+    version, queue = ground.version, ground.queue
+    overrides = resolve_parameters(version.job.inputs, submission, ground.captured)
     await asyncio.to_thread(find_datasets, store, overrides.datasets, version)
     check_on_queue(queue.type, cast("JsonObject", queue.base_job_template), submission.variables, overrides)
     body = render_body(submission, version, overrides, queue.name)
     files = changed_files(version.job.inputs, overrides.parameters)
-    request = Request(queue=queue.name, job=version.reference, job_label=version.label, body=body, files=files)
-    return version, captured, request
+    return Request(queue=queue.name, job=version.reference, job_label=version.label, body=body, files=files)
 
 
 async def _queue_of(client: PrefectClient, submission: Submission, version: JobVersion) -> WorkPool:

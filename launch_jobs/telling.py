@@ -22,11 +22,11 @@ from launch_jobs.artifacts import BuildArtifact, harmless
 from launch_jobs.build.progress import BuildProgress, Step
 from launch_jobs.client import translated_errors
 from launch_jobs.context import LaunchContext
+from launch_jobs.deployments import FLOW_NAME, run_tags
 from launch_jobs.errors import LaunchError, Unavailable
 from launch_jobs.job import JobVersion
 from launch_jobs.names import attempt_name
 from launch_jobs.preparation import Resolved, Say
-from launch_jobs.queue import FLOW_NAME, run_tags
 from launch_jobs.run import Place
 
 _PAUSE_S = 5.0

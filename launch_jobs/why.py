@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from prefect.client.schemas.objects import StateType
 from pydantic import Field
 
+from launch_jobs.batch import HELD
 from launch_jobs.client import connect
 from launch_jobs.job import Frozen
 from launch_jobs.line import WHOLE, Line, read_line
@@ -36,6 +37,7 @@ class Cause(StrEnum):
     QUEUE_GONE = "queue-gone"
     RETRY = "waiting-for-retry"
     LATER = "scheduled-for-later"
+    HELD = "batch-incomplete"
     PAUSED = "queue-paused"
     NO_AGENT = "no-agent"
     LIMIT = "queue-limit"
@@ -151,6 +153,8 @@ def _judge(facts: Facts) -> tuple[Cause, str, str]:
         return Cause.CANCELLING, "Being cancelled: its container or process is not gone yet" + _unserved(facts), ""
     if run.state is RunState.SCHEDULED:
         return _judge_waiting(facts)
+    if run.state is RunState.PAUSED and run.state_name == HELD:
+        return Cause.HELD, run.reason or HELD, "Repeat the submit of its batch with the same key, or cancel it"
     if run.state is RunState.PENDING:
         return Cause.CLAIMED, claimed_text(run.reason) + _unserved(facts), ""
     return Cause.RUNNING, (run.reason or "Running") + _unserved(facts), ""
@@ -199,8 +203,19 @@ def _judge_line(queue: str, line: Line, facts: Facts) -> tuple[Cause, str, str]:
         return Cause.AGENT_LIMIT, f"agent {agent} is at its limit ({most} of {most} runs)", ""
     if (told := facts.run.reason or "").startswith(WAITING):
         return Cause.TOLD, told.removeprefix(f"{WAITING}: ").replace(WAITING, WAITING.lower(), 1), ""
-    held = "runs before it go first" if line.position > 1 else "the next free agent takes it"
-    return Cause.POSITION, held, ""
+    return Cause.POSITION, _behind(line) if line.position > 1 else "the next free agent takes it", ""
+
+
+def _behind(line: Line) -> str:
+    """What holds up a run that is not the first."""
+    if not line.head:
+        return "runs before it go first"
+    before = line.position - 1
+    return (
+        f"{before} runs before it; the first waits {line.head}"
+        if before > 1
+        else f"the run before it waits {line.head}"
+    )
 
 
 def _clock(moment: datetime) -> str:

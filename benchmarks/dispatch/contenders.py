@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect import get_client
 
+from benchmarks.contending import NOOP, Contender
 from benchmarks.stage import Stage
 from benchmarks.stock import stock_deployment, stock_worker
 from launch_jobs.capture.source import snapshot_source
@@ -24,28 +23,6 @@ from launch_jobs.submission import Submission, submit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-NOOP = ("sh", "-c", 'echo "first-line $(date +%s.%N)"')
-"""The no-op job: says when its first line ran."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One way to run the no-op job through the server.
-
-    Attributes:
-        name: as in the results.
-        agent: the agent's command.
-        submit: enqueues one run; its id.
-        environment: what the agent gets on top.
-        steps: file into which the agent writes its loops' longest steps on SIGUSR1.
-    """
-
-    name: str
-    agent: list[str]
-    submit: Callable[[], Awaitable[UUID]]
-    environment: dict[str, str] = field(default_factory=dict[str, str])
-    steps: Path | None = None
 
 
 @asynccontextmanager

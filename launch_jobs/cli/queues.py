@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from launch_jobs.cli.output import emit, facts, json_option, next_command, table
+from launch_jobs.cli.output import emit, facts, json_option, next_command, progress, table
+from launch_jobs.cli.params import assignment, duration, plain_value
 from launch_jobs.cli.session import server_session, wait
 from launch_jobs.errors import BadInput
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from launch_jobs.queue import AppliedQueue, QueueInfo
 
 
+_NAMED = 5
+
+
 class _Given(TypedDict):
     template: Path | None
     registry: str | None
+    operators: tuple[tuple[str, str], ...]
     limit: int | None
     description: str
 
@@ -40,6 +45,14 @@ def queue_command() -> None:
     help="Base job template (JSON), the queue's configuration.",
 )
 @click.option("--registry", metavar="BLOCK", help="Registry block: built images go there and run from there.")
+@click.option(
+    "--operator",
+    "operators",
+    metavar="NAME=VALUE",
+    multiple=True,
+    type=assignment,
+    help="What its operator alone decides, such as namespace=research of a Kubernetes queue; repeatable.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Most runs at once, over all agents.")
 @click.option("--description", default="", help="For people.")
 @json_option
@@ -49,10 +62,22 @@ def create(name: str, queue_type: str, as_json: bool, **given: Unpack[_Given]) -
     from launch_jobs.queue import create_queue
 
     template = _read_template(given["template"]) if given["template"] else None
+    if given["operators"]:
+        template = _with_operators(queue_type, template, given["operators"])
     if given["registry"]:
         template = wait(_with_registry(queue_type, template, given["registry"]))
     made = create_queue(name, queue_type, template=template, limit=given["limit"], description=given["description"])
     _tell(wait(made), as_json, then=f"launch agent -q {name}")
+
+
+def _with_operators(queue_type: str, template: JsonObject | None, operators: tuple[tuple[str, str], ...]) -> JsonObject:
+    """The template in which the operator has set fields that are no job variables."""
+    from launch_jobs.queue import configuration_type
+    from launch_jobs.targets.template import base_job_template, with_operator_fields
+
+    model = configuration_type(queue_type)
+    values = {name: plain_value(text) for name, text in operators}
+    return with_operator_fields(template or base_job_template(model), model, values)
 
 
 async def _with_registry(queue_type: str, template: JsonObject | None, block: str) -> JsonObject:
@@ -163,9 +188,28 @@ def pause(name: str, as_json: bool) -> None:
 
 @queue_command.command()
 @click.argument("name")
+@click.option("--timeout", metavar="DURATION", type=duration, help="Wait no longer: seconds, or 30s, 10m, 2h, 1d.")
+@json_option
+def drain(name: str, timeout: float | None, as_json: bool) -> None:
+    """Pause a queue, and wait until its active runs are over.
+
+    Queued ones stay queued, and the queue paused. Ends with 4 if runs are active still after --timeout.
+    """
+    server_session()
+    from launch_jobs.queue import drain_queue
+
+    def say(active: list[str]) -> None:
+        more = " …" if len(active) > _NAMED else ""
+        progress(f"Active runs of {name}: {len(active)} ({', '.join(active[:_NAMED])}{more})")
+
+    _tell(wait(drain_queue(name, say, timeout=timeout)), as_json, then=f"launch queue resume {name}")
+
+
+@queue_command.command()
+@click.argument("name")
 @json_option
 def resume(name: str, as_json: bool) -> None:
-    """Resume a paused queue."""
+    """Resume a paused or drained queue."""
     server_session()
     from launch_jobs.queue import pause_queue
 

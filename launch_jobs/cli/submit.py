@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
+from launch_jobs.cli.batch import submit_sets
 from launch_jobs.cli.capture_bar import capture_bar
 from launch_jobs.cli.output import emit, facts, json_option, next_command, progress
 from launch_jobs.cli.params import (
@@ -44,6 +45,7 @@ class _Given(TypedDict):
     datasets: tuple[tuple[str, str], ...]
     secrets: tuple[str, ...]
     key: str | None
+    batch: Path | None
     secret_files: tuple[str, ...]
 
 
@@ -88,7 +90,13 @@ class _Given(TypedDict):
     help="A secret that the agent's operator binds for this queue: the file $LAUNCH_SECRETS_DIR/NAME; repeatable.",
 )
 @secret_files_option
-@click.option("--key", help="Idempotency key: submitting again with it gives the same run.")
+@click.option(
+    "--batch",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="One run for each set of parameters that this file (JSON, JSON lines, YAML) lists: all of them, or none.",
+)
+@click.option("--key", help="Idempotency key: submitting again with it gives the same run, or the same batch.")
 @click.option("--watch", is_flag=True, help="Follow the run to its end: 0 if it completed, else 1.")
 @click.option("--dry-run", is_flag=True, help="Check everything and print what would be sent; send nothing.")
 @json_option
@@ -96,21 +104,19 @@ def submit_command(job: str | None, watch: bool, dry_run: bool, as_json: bool, *
     """Submit a job to a launch queue.
 
     JOB is name, name:v3, name:alias or name@sha256:…. With -- CMD the working copy is captured, without running it
-    here, and submitted.
+    here, and submitted. With --batch all other options are for every run; what a set of the file names counts more
+    than -p, and --name gets the place in the file behind it. Cut off, it is completed by the same command with the same
+    --key.
     """
     command = dashed_command()
-    context = click.get_current_context()
     if (job is None) == (command is None):
-        raise click.UsageError("Give either JOB or -- CMD ARG...", context)
-    if watch and dry_run:
-        raise click.UsageError("--watch and --dry-run exclude each other", context)
-    if command and given["parameters"]:
-        raise BadInput(
-            "-p cannot go with -- CMD: nobody knows the parameters of a program that was not run here",
-            do="Write them into CMD, or run it once with `launch run` and submit the job",
-        )
+        raise click.UsageError("Give either JOB or -- CMD ARG...", click.get_current_context())
+    _refuse_mixtures(command, given, watch=watch, dry_run=dry_run)
     session = server_session()
     submission = _submission(job or _capture(session, command or (), given["secret_files"]), given)
+    if given["batch"]:
+        submit_sets(session, submission, given["batch"], dry_run=dry_run, as_json=as_json)
+        return
     if dry_run:
         _print_request(session, submission, as_json)
         return
@@ -123,6 +129,19 @@ def submit_command(job: str | None, watch: bool, dry_run: bool, as_json: bool, *
         return
     print_run(info)
     next_command(f"launch logs {info.name} -f")
+
+
+def _refuse_mixtures(command: tuple[str, ...] | None, given: _Given, *, watch: bool, dry_run: bool) -> None:
+    """Options that exclude each other."""
+    if watch and (dry_run or given["batch"]):
+        other = "--dry-run" if dry_run else "--batch"
+        raise click.UsageError(f"--watch and {other} exclude each other", click.get_current_context())
+    if command and (given["parameters"] or given["batch"]):
+        option = "-p" if given["parameters"] else "--batch"
+        raise BadInput(
+            f"{option} cannot go with -- CMD: nobody knows the parameters of a program that was not run here",
+            do="Write them into CMD, or run it once with `launch run` and submit the job",
+        )
 
 
 def _capture(session: Session, command: tuple[str, ...], secret_files: tuple[str, ...]) -> str:

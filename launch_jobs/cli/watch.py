@@ -77,7 +77,7 @@ class _Watch:
     def __init__(self, session: Session, client: PrefectClient, info: RunInfo, screen: _Screen) -> None:
         from uuid import UUID
 
-        from launch_jobs.runs import OutputTail
+        from launch_jobs.output_tail import OutputTail
 
         self._store, self._client, self._run, self._screen = session.store, client, UUID(info.id), screen
         self._tail = OutputTail(client, session.store)

@@ -17,6 +17,7 @@ _RULE = re.compile(
     r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
     r'(?: in the namespace "(?P<namespace>[^"]+)"| (?P<scope>at the cluster scope))?'
 )
+_ADMISSION = ("admission webhook", "ValidatingAdmissionPolicy")
 
 
 class ClusterConflict(LaunchError):
@@ -29,6 +30,22 @@ class WatchExpired(LaunchError):
 
 class Forbidden(Refused):
     """403: the agent's account may not; the message names the rule that its Role lacks."""
+
+
+class OverQuota(Unavailable):
+    """403: a quota of the namespace has no room for the object now."""
+
+
+class Overloaded(Unavailable):
+    """429 or 5xx with a time to come again.
+
+    Attributes:
+        after_s: seconds until then.
+    """
+
+    def __init__(self, what: str, after_s: float) -> None:
+        super().__init__(what, do="Try again")
+        self.after_s = after_s
 
 
 class CommandFailed(LaunchError):
@@ -46,6 +63,11 @@ async def broken() -> AsyncGenerator[None]:
 
 def silent(error: Exception) -> Unavailable:
     """Nobody answers, or the connection broke."""
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Unavailable(
+            f"the Kubernetes API server is not who it should be: {str(error)[:200]}",
+            do="Look at certificate-authority of the kubeconfig",
+        )
     return Unavailable(
         f"the Kubernetes API server does not answer: {str(error)[:200] or type(error).__name__}", do="Try again"
     )
@@ -64,8 +86,8 @@ def status_of(body: bytes, reason: str) -> JsonObject:
     )
 
 
-def error_of(told: JsonObject, status: int, path: str) -> LaunchError:
-    """Our error for a `Status` that the server returned. Pure."""
+def error_of(told: JsonObject, status: int, path: str, *, after: str = "") -> LaunchError:
+    """Our error for a `Status` that the server returned; `after` is its header Retry-After. Pure."""
     status = status or cast("int", told.get("code") or 500)
     message = str(told.get("message") or told.get("reason") or "no reason given").strip()[:600]
     if status == 401:
@@ -76,14 +98,17 @@ def error_of(told: JsonObject, status: int, path: str) -> LaunchError:
     if status in kinds:
         return kinds[status](f"Kubernetes: {message}")
     if status in {400, 405, 406, 413, 415, 422}:
-        return (
-            Refused(f"Kubernetes: {message}") if "admission webhook" in message else BadInput(f"Kubernetes: {message}")
-        )
+        is_denied = any(sign in message for sign in _ADMISSION)
+        return Refused(f"The cluster refuses it: {message}") if is_denied else BadInput(f"Kubernetes: {message}")
+    if after.isdecimal():
+        return Overloaded(f"Kubernetes ({status}) at {path}: {message}", max(1.0, float(after)))
     return Unavailable(f"Kubernetes ({status}) at {path}: {message}", do="Try again")
 
 
 def forbidden(message: str) -> LaunchError:
     """The error of a 403: with the rule that is missing, if one is. Pure."""
+    if "exceeded quota" in message:
+        return OverQuota(f"A quota refuses it: {message}", do="Wait, or ask for a larger one")
     found = _RULE.search(message)
     if not found:
         return Refused(f"Kubernetes refuses: {message}")

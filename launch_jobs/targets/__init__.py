@@ -41,6 +41,12 @@ class RunSpec(Frozen):
         description="Absolute path at run time → file or folder on the agent that is put there, its files read-only, "
         "before the program starts; outside `root` its folders, too. Whoever adopts a started attempt needs none.",
     )
+    dataset_files: tuple[str, ...] = Field(
+        default=(), description="Kubernetes only. Those paths of `datasets` that are single files."
+    )
+    dataset_limit_bytes: int | None = Field(
+        default=None, description="Kubernetes only. Most bytes of `datasets` that are brought to a pod."
+    )
     mounts: dict[str, str] = Field(
         default_factory=dict,
         description="Docker only. Absolute path at run time → file or folder of the agent's own cache of datasets that "
@@ -88,6 +94,7 @@ class AttemptStatus:
         peak_memory_bytes: when exited; see `Outcome`. None: nobody measured.
         reason: when exited: why, where the infrastructure knows it better than the exit code.
         created: ISO 8601 UTC, where it may take long until a start.
+        wants_datasets: though it has started, a part of it waits for its datasets, or may yet.
     """
 
     state: Literal["created", "running", "exited"]
@@ -99,6 +106,7 @@ class AttemptStatus:
     peak_memory_bytes: int | None = None
     reason: Reason | None = None
     created: str | None = None
+    wants_datasets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +17,7 @@ from launch_jobs.job import JsonObject
 from launch_jobs.targets import AttemptStatus, RunSpec
 from launch_jobs.targets.container_events import event_lines
 from launch_jobs.targets.container_memory import peak_in
+from launch_jobs.targets.data_archive import UNTOUCHED, folder_member, members, streamed
 from launch_jobs.targets.devices import Held, held_by
 from launch_jobs.targets.grants import HostGrants, check_body, with_real_sources
 from launch_jobs.targets.outputs import OutputFolder, keep_archive
@@ -26,19 +26,11 @@ from launch_jobs.targets.render import LABEL_PREFIX, container_body
 from launch_jobs.targets.secret_files import archive, only_file, user_number
 
 _SHELL_CODES = frozenset({126, 127})
-_READ_ONLY_FILE, _READ_ONLY_FOLDER = 0o444, 0o555
-_CHUNK = 1 << 20
+_READ_ONLY_FOLDER = 0o555
 _OURS = PurePosixPath("/launch")
 _OPEN = 0o777
 _OPEN_FOLDER = 1 << 31 | 1 << 20 | 0o777
 """A folder (Go's first bit) in which anybody may write, and remove what is theirs (its sticky bit)."""
-
-_UNTOUCHED = 507314353
-"""When an output folder in which nothing was ever made says that it was changed, in seconds since 1970.
-
-A date that no file has, 28 January 1986, 16:39:13 UTC; build/install.sh gives it to the folder in images that have one.
-Older engines (before 24) start a program for each archive, which costs 50 ms of CPU; a look costs 3.
-"""
 
 
 class ContainerState(BaseModel):
@@ -263,8 +255,12 @@ class Containers:
 
 
 def looks_untouched(folder: PathStat) -> bool:
-    """Whether this is an output folder, open to any user of the image, in which nothing was ever made. Pure."""
-    return folder.mode == _OPEN_FOLDER and folder.modified.timestamp() == _UNTOUCHED
+    """Whether this is an output folder, open to any user of the image, in which nothing was ever made. Pure.
+
+    build/install.sh gives it its date in images that have one. Older engines (before 24) start a program for each
+    archive, which costs 50 ms of CPU; a look costs 3.
+    """
+    return folder.mode == _OPEN_FOLDER and folder.modified.timestamp() == UNTOUCHED
 
 
 def status_of(state: ContainerState) -> AttemptStatus:
@@ -303,13 +299,14 @@ def _time(stamp: str) -> str | None:
 def _archive(spec: RunSpec, files: bytes = b"") -> Iterator[bytes]:
     """A tar stream, never whole in memory: an output folder that any user of the image may write in, datasets that
     nobody may, and members made before."""
-    yield _header(_member(spec.output_dir, tarfile.DIRTYPE, 0o1777))
+    yield from streamed(folder_member(spec.output_dir, 0o1777))
     root = PurePosixPath(spec.root) if spec.root else _OURS
     for path in sorted({*spec.datasets, *spec.mounts}):
         yield from _parents(PurePosixPath(path), root)
     for path, source in sorted(spec.datasets.items()):
         is_inside = root != _OURS and PurePosixPath(path).is_relative_to(root)
-        yield from _dataset(path, Path(source), _OPEN if is_inside else _READ_ONLY_FOLDER)
+        for member in members(path, Path(source), _OPEN if is_inside else _READ_ONLY_FOLDER):
+            yield from streamed(member)
     yield files
     yield bytes(tarfile.RECORDSIZE)
 
@@ -318,45 +315,7 @@ def _parents(path: PurePosixPath, root: PurePosixPath) -> Iterator[bytes]:
     """The folders above it in the source tree, where the program may write beside it, as where it was captured."""
     for parent in reversed(path.parents):
         if root in parent.parents and root != _OURS:
-            yield _header(_member(str(parent), tarfile.DIRTYPE, _OPEN))
-
-
-def _dataset(path: str, source: Path, mode: int) -> Iterator[bytes]:
-    if source.is_symlink() or not source.is_dir():  # never what a link leads to: that may be the agent's own
-        yield from _dataset_member(path, source, mode)
-        return
-    yield _header(_member(path, tarfile.DIRTYPE, mode))
-    for one in sorted(source.rglob("*")):
-        yield from _dataset_member(f"{path}/{one.relative_to(source).as_posix()}", one, mode)
-
-
-def _dataset_member(path: str, source: Path, folder_mode: int) -> Iterator[bytes]:
-    if source.is_symlink():
-        link = _member(path, tarfile.SYMTYPE, 0o777)
-        link.linkname = os.readlink(source)  # noqa: PTH115 # keeps a last `/`
-        yield _header(link)
-        return
-    if source.is_dir():
-        yield _header(_member(path, tarfile.DIRTYPE, folder_mode))
-        return
-    executable = source.stat().st_mode & 0o111
-    member = _member(path, tarfile.REGTYPE, _READ_ONLY_FILE | executable)
-    with source.open("rb") as file:
-        member.size = source.stat().st_size
-        yield _header(member)
-        while chunk := file.read(_CHUNK):
-            yield chunk
-    yield bytes(-member.size % tarfile.BLOCKSIZE)
-
-
-def _member(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(path.lstrip("/"))
-    member.type, member.mode, member.mtime = kind, mode, _UNTOUCHED
-    return member
-
-
-def _header(member: tarfile.TarInfo) -> bytes:
-    return member.tobuf(tarfile.PAX_FORMAT)
+            yield from streamed(folder_member(str(parent), _OPEN))
 
 
 def _stepwise(chunks: Iterator[bytes]) -> Iterator[bytes]:

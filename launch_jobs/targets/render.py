@@ -142,6 +142,10 @@ def render_kubernetes(attempt: Attempt, configuration: KubernetesConfiguration, 
         collect=_inside(attempt.collect),
         root=attempt.root,
         datasets=_placed(attempt, places),
+        dataset_files=tuple(
+            path for one in attempt.datasets if one.file and (path := _place(one, attempt, places)) is not None
+        ),
+        dataset_limit_bytes=configuration.dataset_limit_bytes,
         secrets=_secrets(attempt, configuration, needs_command=False),
         files=attempt.files,
         cpus=configuration.cpus,

@@ -28,22 +28,20 @@ from prefect.states import Cancelled, Crashed, Failed
 
 from launch_jobs.agent_file import AgentFile
 from launch_jobs.client import FLOW_LABEL, translated_errors
-from launch_jobs.cluster_access import ClusterChoice, cluster_choice, reached_cluster
 from launch_jobs.conclusion import lost_outcome
 from launch_jobs.configured import configured_store
-from launch_jobs.context import LaunchContext, TargetKind, enter_context, make_target
-from launch_jobs.docker_access import DockerAccess, docker_access
+from launch_jobs.context import LaunchContext, TargetKind, enter_context
+from launch_jobs.deployments import FLOW_ENTRYPOINT
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
 from launch_jobs.execution import end_cancelled
 from launch_jobs.job import JsonObject
-from launch_jobs.patience import stored
-from launch_jobs.queue import FLOW_ENTRYPOINT
+from launch_jobs.patience import reach, stored
 from launch_jobs.run import Place
 from launch_jobs.spool import log_path
-from launch_jobs.targets.devices import DeviceHolder
 from launch_jobs.workers.decision import Found
 from launch_jobs.workers.devices import Devices, Wanted
 from launch_jobs.workers.prefect_internals import FlowClient
+from launch_jobs.workers.reach import Reach
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -53,7 +51,6 @@ if TYPE_CHECKING:
 
     from launch_jobs.context import Labels
     from launch_jobs.settings import LaunchSettings
-    from launch_jobs.targets import Target
     from launch_jobs.workers.tenure import Tenure
 
 DEATHS_LABEL = "launch.deaths"
@@ -81,53 +78,9 @@ class Conductor:
         self._settings = settings
         self._agent = agent or AgentFile()
         self._devices = devices or Devices(None)
-        self._reached: tuple[Target, DockerAccess] | None = None
-        self._cluster = ClusterChoice()
+        self.reach = Reach(kind, settings, self._agent, self._devices)
         self._flows: dict[str, Flow[..., Any]] = {}  # operator-owned flows of any signature
         self._tenures: dict[UUID, Tenure] = {}
-
-    async def _reach(self) -> tuple[Target, DockerAccess]:
-        """The queue's target on this machine, and the engine that its blocks choose; looked up once."""
-        if self._reached is None:
-            access = await docker_access(self._settings)
-            is_cluster = self._kind == "kubernetes"
-            cluster = await reached_cluster(self._cluster, self._settings) if is_cluster else None
-            self._reached = make_target(self._kind, self._settings, access, self._agent, cluster=cluster), access
-        return self._reached
-
-    def learn(self, template: JsonObject) -> None:
-        """Hear what the queue's operator says of its cluster; runs that go on keep the one they are on."""
-        choice = cluster_choice(template)
-        if choice != self._cluster:
-            self._cluster, self._reached = choice, None
-
-    async def check_target(self) -> None:
-        """Ask the target for a sign of life.
-
-        Raises:
-            Unavailable: it does not answer.
-        """
-        target, _ = await self._reach()
-        await target.status(await target.place("any"))
-
-    async def recover_devices(self) -> None:
-        """Learn which devices living attempts hold, those of dead agents and of other agents, too.
-
-        Raises:
-            Unavailable: the target does not answer.
-        """
-        target, _ = await self._reach()
-        if self._devices.is_counted and isinstance(target, DeviceHolder):
-            self._devices.found(await target.held_devices())
-
-    async def living(self) -> set[str]:
-        """Ids of the runs of which something lives on this host or engine, whoever made it.
-
-        Raises:
-            Unavailable: the target does not answer.
-        """
-        target, _ = await self._reach()
-        return set(await target.held_devices()) if isinstance(target, DeviceHolder) else set()
 
     async def _assign(self, run: str, number: int) -> tuple[str, ...]:
         """The devices that a run was claimed with; an adopted one that was not started waits for its own."""
@@ -138,23 +91,31 @@ class Conductor:
         while (devices := self._devices.take(run, number)) is None:
             await asyncio.sleep(_DEVICES_S)
             with suppress(Unavailable):
-                await self.recover_devices()
+                await self.reach.recover_devices()
         return devices
 
     async def conduct(
         self, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool, tenure: Tenure
     ) -> None:
         """Run a claimed run's flow to its end. Whatever happens, the run's state tells it; nothing is raised."""
-        try:
+        is_again = adopted
+
+        async def once() -> None:
+            nonlocal is_again
+            with_dead, is_again = is_again, True  # of a server that does not answer nobody knows what it has done
             async with get_client() as client, translated_errors():
-                if adopted:
+                if with_dead:
                     await self._close_task_runs(client, run.id)
-                self._tenures[run.id] = tenure
                 if isinstance(client, FlowClient):
                     client.tenures[run.id] = tenure
-                await self._run_flow(client, run, template, cancelled, adopted=adopted)
+                await self._run_flow(client, run, template, cancelled, adopted=with_dead)
+
+        self._tenures[run.id] = tenure
+        tenure.work = asyncio.current_task()
+        try:
+            await reach(once)
         except LaunchError as error:
-            await self._end(run, Crashed(message=str(error)) if isinstance(error, Unavailable) else _failed(error))
+            await self._end(run, _failed(error))
         except Exception as error:
             _logger.exception("Run %s could not be conducted", run.name)
             await self._end(run, Crashed(message=f"The agent could not run it: {type(error).__name__}: {error}"))
@@ -169,11 +130,12 @@ class Conductor:
         async def record(labels: Labels) -> None:
             # With a place it has got further than any agent's death counts for.
             begun = {DEATHS_LABEL: 0} if run.labels.get(DEATHS_LABEL) else {}
-            await self._check_tenure(client, run)
-            await client.update_flow_run_labels(run.id, {**labels, **begun})
-            await self._check_tenure(client, run)  # that call may have been long on its way
+            async with translated_errors():
+                await self._check_tenure(client, run)
+                await client.update_flow_run_labels(run.id, {**labels, **begun})
+                await self._check_tenure(client, run)  # that call may have been long on its way
 
-        target, access = await self._reach()
+        target, access = await self.reach.target()
         store = await stored(configured_store, self._settings)
         enter_context(
             LaunchContext(
@@ -185,6 +147,7 @@ class Conductor:
                 store=store,
                 target=target,
                 docker=access,
+                cluster=self.reach.cluster,
                 agent=self._agent,
                 assign=partial(self._assign, str(run.id)),
                 variables=(
@@ -192,7 +155,7 @@ class Conductor:
                     cast("JsonObject", run.job_variables or {}),
                 ),
                 attempt=await self._attempt(client, run, adopted=adopted),
-                record=record,
+                record=lambda labels: reach(lambda: record(labels)),
                 cancelled=cancelled,
             )
         )
@@ -203,6 +166,17 @@ class Conductor:
             running = run_flow(flow, flow_run=engaged, return_type="state")
             # A synchronous flow has run to its end by now; it belongs to a thread, see `_load`.
             await cast("Coroutine[object, object, object]", running)
+
+    async def give_up_lost(self) -> None:
+        """Work no more on runs that other agents took over while this one was away.
+
+        Raises:
+            Unavailable: the server does not answer.
+        """
+        async with get_client() as client, translated_errors():
+            for run, tenure in list(self._tenures.items()):
+                if await tenure.give_up_if_taken(client, run):
+                    _logger.warning("Run %s is left to another agent, which took it over", run)
 
     async def _check_tenure(self, client: PrefectClient, run: FlowRun) -> None:
         """Nothing is started of a run that is not ours any more.
@@ -269,20 +243,9 @@ class Conductor:
         attempt = int(str(run.labels["launch.attempt"]))
         is_ended = await asyncio.to_thread(store.outcome, str(run.id), attempt) is not None
         place = Place.parse(str(where))
-        found = await self._found(place)
+        found = await self.reach.found(place)
         is_made = not claimed_here or log_path(self._settings, place.name.rpartition("/")[2]).exists()
         return (found if is_made or found is not Found.ABSENT else Found.UNPLACED), is_ended
-
-    async def _found(self, place: Place) -> Found:
-        try:
-            target, _ = await self._reach()
-            own = await target.place(place.name.rpartition("/")[2])
-            if place != own and (place.kind != "k8s" or place.host != own.host):
-                return Found.ELSEWHERE
-            status = await target.status(place)
-        except Unavailable:
-            return Found.SILENT
-        return Found.ABSENT if status is None else Found(status.state)
 
     async def lose(self, run: FlowRun) -> None:
         """Record that a run's last attempt is gone with its infrastructure. What follows is its flow's to tell."""
@@ -313,7 +276,7 @@ class Conductor:
             if where is not None:
                 store = await asyncio.to_thread(configured_store, self._settings)
                 attempt = int(str(run.labels["launch.attempt"]))
-                target, _ = await self._reach()
+                target, _ = await self.reach.target()
                 await end_cancelled(store, target, Place.parse(str(where)), run=str(run.id), attempt=attempt)
             await self._end(run, Cancelled(message="Cancelled; its container or process is gone"))
         except LaunchError as error:

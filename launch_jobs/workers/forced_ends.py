@@ -37,7 +37,7 @@ class ForcedEnds:
     async def sweep_forced(self) -> None:
         """End what lives of runs that are over: our own by their flows, others if no agent of this home has them."""
         worker = self._worker
-        living = await asyncio.wrap_future(worker.thread.submit(worker.conductor.living()))
+        living = await asyncio.wrap_future(worker.thread.submit(worker.conductor.reach.living()))
         known = {*worker.active, *_ids(living)}
         if not known:
             return

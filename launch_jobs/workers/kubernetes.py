@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from launch_jobs.context import TargetKind
-from launch_jobs.workers.conductor import Conductor
+from launch_jobs.workers.devices import Devices
+from launch_jobs.workers.tenure import SURE_S
 from launch_jobs.workers.worker import LaunchWorker
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
 
 
 class KubernetesWorker(LaunchWorker):
@@ -24,10 +22,21 @@ class KubernetesWorker(LaunchWorker):
     _description = "Launch jobs on a Kubernetes cluster: any workload object, adopted after a crash."
 
     @override
-    def _conductor(self) -> Conductor:
-        # Nothing of this host is given to a pod.
-        return Conductor(self.kind, self.pool, self.settings, self.agent_file)
+    async def setup(self) -> None:
+        from launch_jobs.workers.lease import AgentLease  # its SDK is not for agents that serve no cluster
+
+        await super().setup()
+        self.lease = AgentLease(self, self.settings.lease_s)
+        self.sure_s = min(SURE_S, self.settings.lease_s / 2)
+        await self.lease.keep()
 
     @override
-    async def _claim_with_devices(self, run: FlowRun) -> bool | None:
-        return await self._claim(run)
+    async def teardown(self, *exc_info: Any) -> None:  # Prefect's own
+        if self.lease is not None:
+            await self.lease.release()
+            await self.lease.close()
+        await super().teardown(*exc_info)
+
+    @override
+    def _devices(self) -> Devices:
+        return Devices(None)  # nothing of this host is given to a pod

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 from prefect.logging.handlers import APILogWorker
 
 _FLUSH_SECONDS = 4.0
 
 
-def leave() -> None:
-    """Flush logs for at most 4 s and end this process at once; containers and supervised processes stay."""
+def leave(say_goodbye: Callable[[], object]) -> None:
+    """Flush logs for at most 4 s, say goodbye, and end this process; containers and supervised processes stay."""
 
     def flush_and_go() -> None:
         APILogWorker.drain_all(timeout=_FLUSH_SECONDS)
         sys.stdout.flush()
+        # The last of all: from then on others take over what we had.
+        with suppress(Exception):
+            say_goodbye()
         os._exit(0)
 
     # From a thread without an event loop, where draining blocks.

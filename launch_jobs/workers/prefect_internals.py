@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+import httpx
 import prefect.task_engine as engine
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import Integration, WorkerMetadata
 from prefect.client.schemas.responses import SetStateStatus, StateAcceptDetails
 from prefect.context import AsyncClientContext, SyncClientContext
+from prefect.logging import get_logger
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 from typing_extensions import override
 
+from launch_jobs.client import is_away
+from launch_jobs.patience import RETRY_SECONDS
+
 if TYPE_CHECKING:
-    import httpx
     from prefect.client.schemas.objects import FlowRun, State, TaskRun
     from prefect.events import Event
     from prefect.workers.base import BaseWorker
 
     from launch_jobs.workers.tenure import Tenure
+
+_logger = get_logger("launch_jobs.agent")
 
 
 def pool_name(worker: BaseWorker[Any, Any, Any]) -> str:
@@ -90,19 +98,46 @@ class FlowClient(PrefectClient):
         state: State[Any],
         force: bool = False,
     ) -> OrchestrationResult[Any]:
-        tenure = self.tenures.get(UUID(str(flow_run_id)))
-        is_ours = tenure is None or not tenure.is_lost
-        if tenure and is_ours and state.is_running():
-            is_ours = await tenure.holds(self, UUID(str(flow_run_id)))
-        if is_ours:
-            return await super().set_flow_run_state(flow_run_id, state, force)
-        return OrchestrationResult(state=state, status=SetStateStatus.ACCEPT, details=StateAcceptDetails())
+        """Tell a state until the server answers: else the engine would make of its absence the run's failure."""
+        tenure, is_again = self.tenures.get(UUID(str(flow_run_id))), False
+        while True:
+            try:
+                if tenure and is_again:
+                    await tenure.ask(self, UUID(str(flow_run_id)))
+                elif tenure and state.is_running():
+                    await tenure.holds(self, UUID(str(flow_run_id)))
+                if tenure and tenure.is_lost:
+                    return OrchestrationResult(state=state, status=SetStateStatus.ACCEPT, details=StateAcceptDetails())
+                return await super().set_flow_run_state(flow_run_id, state, force)
+            except httpx.HTTPError as error:
+                if not is_away(error):
+                    raise
+                _logger.warning("Run %s is %s, which cannot be told yet: %r", flow_run_id, state.name, error)
+            is_again = True
+            await asyncio.sleep(RETRY_SECONDS)
 
     @override
     async def update_flow_run(self, flow_run_id: UUID, **changes: Any) -> httpx.Response | None:  # pyright: ignore[reportIncompatibleMethodOverride] - the engine's own calls name each
         if changes.keys() == {"flow_version", "empirical_policy"}:
             return None  # the engine says that our flow has no retries of Prefect's
         return await super().update_flow_run(flow_run_id, **changes)
+
+
+_NOTHING_LATER = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+"""A closed connection sends nothing any more, not even what it was given before."""
+
+
+async def drop_given_up(client: PrefectClient) -> None:
+    """Have a request that was given up never reach the server.
+
+    The kernel would go on for minutes to send what a cut network held up, and a run's state would arrive after its end.
+    """
+    http = client._client  # pyright: ignore[reportPrivateUsage]
+    transport = http._transport_for_url(http.base_url)  # pyright: ignore[reportPrivateUsage]
+    if isinstance(transport, httpx.AsyncHTTPTransport):
+        pool = transport._pool  # pyright: ignore[reportPrivateUsage]
+        pool._socket_options = [*(pool._socket_options or ()), _NOTHING_LATER]  # pyright: ignore[reportPrivateUsage]
+        await pool.aclose()  # connections that are open do not know it; others are made
 
 
 async def enter_client_context() -> tuple[AsyncClientContext, SyncClientContext]:
@@ -114,6 +149,7 @@ async def enter_client_context() -> tuple[AsyncClientContext, SyncClientContext]
     context = AsyncClientContext()
     context.client = FlowClient()
     await context.__aenter__()
+    await drop_given_up(context.client)
     # The version of the server is asked for once a process, above; this opens no connection.
     beside = SyncClientContext()
     beside.__enter__()

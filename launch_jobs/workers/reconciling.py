@@ -1,8 +1,8 @@
 """Runs whose agent is dead: the thin reading and acting around the decision of `decision.py`.
 
-Agents of one home tell each other's life by file locks, at once. Of another home or host only the server knows: its
-agents count as dead when they have been offline for a while, and of several that would take a run over, whoever creates
-a variable of a certain name does (decision record 6).
+Agents of one home tell each other's life by file locks, at once. Of another home or host the server knows: its agents
+count as dead when they have been offline for a while; sooner where both have a Lease of one cluster (`lease.py`). Of
+several that would take a run over, whoever creates a variable of a certain name does (decision record 6).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prefect.states import Crashed, Running
 
 from launch_jobs import crashpoints
 from launch_jobs.client import FLOW_LABEL
-from launch_jobs.queue import FLOW_ENTRYPOINT
+from launch_jobs.deployments import FLOW_ENTRYPOINT
 from launch_jobs.run import RunState
 from launch_jobs.runs import CLAIM
 from launch_jobs.workers.admission import waiting_again
@@ -63,6 +63,18 @@ def last_claim(states: Sequence[State[Any]]) -> Claim | None:  # Prefect's untyp
         if found and found["identity"]:
             return Claim(found["agent"], found["identity"], state.id)
     return None
+
+
+def undone_end(run: FlowRun, states: Sequence[State[Any]]) -> State[Any] | None:  # as above
+    """The end that a run has had, if what was set after it came too late: nobody has put it back on its queue. Pure.
+
+    The server lets a run leave its end, for whoever asks, and however long a request was on its way.
+    """
+    history = sorted(states, key=lambda state: state.timestamp)
+    if not history or history[-1].id != run.state_id or history[-1].is_final():
+        return None  # it is over; or the server's clock was set back, and the order tells nothing
+    last = next((state for state in reversed(history) if state.is_final() or state.is_scheduled()), None)
+    return last if last is not None and last.is_final() else None
 
 
 class Reconciler:
@@ -113,28 +125,34 @@ class Reconciler:
 
     async def _act(self, run: FlowRun) -> bool:
         """Whether the run is ours to work on from now."""
-        claim = last_claim(await self._worker.client.read_flow_run_states(run.id))
+        states = await self._worker.client.read_flow_run_states(run.id)
+        claim = last_claim(states)
         owner = await self._owner(claim)
         if run.state_id is not None:
             self._claims[run.id] = run.state_id, claim
         if claim is None or owner is not Owner.DEAD:
             return False
+        if (end := undone_end(run, states)) is not None:
+            await self._worker.client.set_flow_run_state(run.id, end, force=True)
+            return False
         is_foreign = claim.identity != self._worker.ownership.identity
-        case = await self._case(run, owner, claimed_here=not is_foreign)
+        case = await self._case(run, claim, owner)
         action = decide(case)
         if action in {Action.ADOPT, Action.LOSE, Action.REQUEUE} and is_foreign and not await self._wins(run, claim):
             return False
         return await self._do(action, run, case)
 
-    async def _case(self, run: FlowRun, owner: Owner, *, claimed_here: bool) -> Case:
-        conductor = self._worker.conductor
+    async def _case(self, run: FlowRun, claim: Claim, owner: Owner) -> Case:
+        conductor, claimed_here = self._worker.conductor, claim.identity == self._worker.ownership.identity
         found, is_ended = await asyncio.wrap_future(self._worker.thread.submit(conductor.find(run, claimed_here)))
         state = RunState((run.state_type or StateType.SCHEDULED).value.lower())
-        return Case(state, owner, found, is_ended, deaths=self._deaths(run, found))
+        return Case(state, owner, found, is_ended, deaths=self._deaths(run, claim, found))
 
-    def _deaths(self, run: FlowRun, found: Found) -> int:
+    def _deaths(self, run: FlowRun, claim: Claim, found: Found) -> int:
         """How many agents died of this run, maybe. A user's own flow may be long: its agents' deaths tell nothing."""
-        asked = self._worker.ownership.was_signed_off(str(run.id))
+        lease = self._worker.lease
+        has_left = lease is not None and lease.has_left(claim.identity)
+        asked = self._worker.ownership.was_signed_off(str(run.id)) or has_left
         before = int(str(run.labels.get(DEATHS_LABEL, 0)))
         is_launch = str(run.labels.get(FLOW_LABEL, "")) == FLOW_ENTRYPOINT
         return before if asked or not is_launch or found not in {Found.UNPLACED, Found.ABSENT} else before + 1
@@ -182,6 +200,8 @@ class Reconciler:
         if claim is None:
             return Owner.UNKNOWN
         if claim.identity == self._worker.ownership.identity:
+            return Owner.DEAD
+        if self._worker.lease is not None and self._worker.lease.proves_dead(claim.identity):
             return Owner.DEAD
         if claim.agent == self._worker.name or claim.agent in await self._online_agents():
             self._away.pop(claim.agent, None)

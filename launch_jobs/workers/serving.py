@@ -21,6 +21,7 @@ CANCEL_SECONDS = 1.0
 ADOPT_SECONDS = 15.0
 TELL_SECONDS = 10.0
 SWEEP_SECONDS = 3600.0
+_GOODBYE_S = 1.0
 
 
 async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> None:
@@ -44,8 +45,11 @@ async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> No
             group.start_soon(worker.repeat, worker.sync_with_backend, worker.heartbeat_interval_seconds)
             group.start_soon(worker.repeat, worker.watch_cancels, CANCEL_SECONDS)
             group.start_soon(worker.repeat, worker.adopt, ADOPT_SECONDS)
-            group.start_soon(worker.repeat, worker.teller.tell_first, TELL_SECONDS)
+            group.start_soon(worker.repeat, worker.claiming.teller.tell_first, TELL_SECONDS)
             group.start_soon(worker.repeat, ForcedEnds(worker).sweep_forced, ADOPT_SECONDS)
+            if worker.lease is not None:
+                group.start_soon(worker.repeat, worker.lease.keep, worker.lease.period_s)
+                group.start_soon(worker.repeat, worker.adopt_the_gone, 0)
         group.start_soon(workers[0].repeat, sweep, SWEEP_SECONDS)
         while not (until_empty and turns.found_nothing):  # noqa: ASYNC110 - looked at now and then is enough
             await asyncio.sleep(0.2)
@@ -66,9 +70,13 @@ class _Turns:
         while busy:
             busy = False
             for worker in self._workers:
-                busy = bool(await worker.claim_if_sighted(at_most)) or busy
+                busy = bool(await worker.claiming.claim_if_sighted(at_most)) or busy
             self._workers = [*self._workers[1:], self._workers[0]]
         self.found_nothing = slots.used == 0
+
+
+async def _release(workers: list[LaunchWorker]) -> None:
+    await asyncio.gather(*(worker.lease.release() for worker in workers if worker.lease is not None))
 
 
 def catch_signals(workers: list[LaunchWorker]) -> None:
@@ -79,7 +87,7 @@ def catch_signals(workers: list[LaunchWorker]) -> None:
         for worker in workers:
             worker.stopping = True
             worker.ownership.sign_off()
-        leave()
+        leave(lambda: asyncio.run_coroutine_threadsafe(_release(workers), loop).result(_GOODBYE_S))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(ValueError):

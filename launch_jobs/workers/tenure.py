@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from prefect import State
     from prefect.client.orchestration import PrefectClient
 
-_SURE_S = 10.0
+SURE_S = 10.0
 """For how long a claim needs no second look: nobody takes a run over sooner."""
 
 
@@ -29,20 +30,37 @@ class Tenure:
     Args:
         identity: of our home.
         since: before the claim was made, by `clock_s`; None: now.
+        sure_s: for how long it needs no second look.
     """
 
-    def __init__(self, identity: str, since: float | None = None) -> None:
+    def __init__(self, identity: str, since: float | None = None, sure_s: float = SURE_S) -> None:
         self._identity = identity
-        self._sure_until = (clock_s() if since is None else since) + _SURE_S
+        self._sure_s = sure_s
+        self._sure_until = (clock_s() if since is None else since) + sure_s
         self.is_lost = False
+        self.work: asyncio.Task[object] | None = None
+        """What is done for the run."""
 
     async def holds(self, client: PrefectClient, run: UUID) -> bool:
         """Whether the run is still ours; asks the server if we were not heard of for a while."""
-        now = clock_s()
-        if not self.is_lost and now > self._sure_until:
-            self.is_lost = not is_ours(await client.read_flow_run_states(run), self._identity)
-            self._sure_until = now + _SURE_S
+        if not self.is_lost and clock_s() > self._sure_until:
+            await self.ask(client, run)
         return not self.is_lost
+
+    async def ask(self, client: PrefectClient, run: UUID) -> None:
+        """Ask the server now."""
+        now = clock_s()
+        self.is_lost = self.is_lost or not is_ours(await client.read_flow_run_states(run), self._identity)
+        self._sure_until = now + self._sure_s
+
+    async def give_up_if_taken(self, client: PrefectClient, run: UUID) -> bool:
+        """If another agent has the run, leave it to that one as if this one had died; whether that was so."""
+        if not is_taken(await client.read_flow_run_states(run), self._identity):
+            return False
+        self.is_lost = True
+        if self.work is not None:
+            self.work.cancel()
+        return True
 
 
 def is_ours(states: list[State[Any]], identity: str) -> bool:  # Prefect's untyped states
@@ -54,3 +72,12 @@ def is_ours(states: list[State[Any]], identity: str) -> bool:  # Prefect's untyp
         if state.is_final() or state.is_scheduled():
             return False
     return True
+
+
+def is_taken(states: list[State[Any]], identity: str) -> bool:  # as above
+    """Whether the last claim of a run's history is another home's. Pure."""
+    for state in sorted(states, key=lambda state: state.timestamp, reverse=True):
+        claim = CLAIM.fullmatch(state.message or "")
+        if claim and claim["identity"]:
+            return claim["identity"] != identity
+    return False

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
@@ -15,54 +13,45 @@ import anyio
 import httpx
 from prefect.client.schemas.filters import (
     FlowRunFilter,
-    FlowRunFilterNextScheduledStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.exceptions import PrefectException
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from typing_extensions import override
 
-from launch_jobs import crashpoints, metrics
+from launch_jobs import metrics
 from launch_jobs.agent_file import AgentFile, agent_file_path, load_agent_file
-from launch_jobs.client import FLOW_LABEL
+from launch_jobs.batch import complete_batches
 from launch_jobs.configured import agent_settings
 from launch_jobs.context import TargetKind
-from launch_jobs.errors import LaunchError, Refused, Unavailable
+from launch_jobs.errors import LaunchError, Refused
 from launch_jobs.job import JsonObject
 from launch_jobs.project import use_project
-from launch_jobs.runs import WAITING
 from launch_jobs.settings import load_settings
 from launch_jobs.targets.queue_types import CONFIGURATIONS
 from launch_jobs.targets.template import base_job_template
 from launch_jobs.workers import prefect_internals as internals
-from launch_jobs.workers.admission import Admission, due, limits_of, read_all
+from launch_jobs.workers.admission import read_all
+from launch_jobs.workers.claiming import Claiming
 from launch_jobs.workers.conductor import Conductor
-from launch_jobs.workers.devices import Wanted, owned_devices, wanted_by
+from launch_jobs.workers.devices import Devices, owned_devices
 from launch_jobs.workers.flow_thread import FlowThread
 from launch_jobs.workers.health import Health
 from launch_jobs.workers.ownership import Ownership
 from launch_jobs.workers.reconciling import Reconciler
-from launch_jobs.workers.server_clock import ServerClock
 from launch_jobs.workers.serving import catch_signals, serve
 from launch_jobs.workers.slots import Slots
-from launch_jobs.workers.telling_waits import WaitTeller
-from launch_jobs.workers.tenure import Tenure, clock_s
+from launch_jobs.workers.tenure import SURE_S, Tenure
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, WorkerMetadata
-    from prefect.client.schemas.responses import WorkerFlowRunResponse
 
-_BATCH_SECONDS = 1.0
-"""For how long a poll's answer is acted on: what is more urgent, or on another queue, is not seen meanwhile."""
+    from launch_jobs.workers.lease import AgentLease
 
-_BLIND_SECONDS = 5.0
-_DEVICES_SECONDS = 2.0
-_SEEN_SECONDS = 15.0
-_LIMITS_SECONDS = 5.0
 _CLAIMED = "Claimed by agent"
 _LONGEST_PAUSE = 15.0
 
@@ -71,6 +60,12 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     """Base of our agents; a subclass names the target. `abc.ABC` among the bases keeps Prefect from registering it."""
 
     kind: ClassVar[TargetKind]
+    lease: AgentLease | None = None
+    """What shows other agents that this one lives, sooner than the server does."""
+
+    sure_s = SURE_S
+    """For how long nobody takes over what this agent has claimed."""
+
     _documentation_url = "https://github.com/launch-jobs/launch-jobs"
 
     def __init__(
@@ -89,19 +84,13 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.ownership = Ownership(self.settings.home)
         self.agent_file = agent_file or load_agent_file(agent_file_path(self.settings.home))
         self.slots = slots or Slots(internals.run_limit(self), owned_devices(self.agent_file.devices, self.agent_file))
+        self.devices = self._devices()
         self.conductor = self._conductor()
-        self._recovered = 0.0
         self.active: dict[UUID, asyncio.Event] = {}
         """The runs this agent works on, each with the event that cancels it."""
         self._reconciler = Reconciler(self, self.settings.adopt_grace_s)
         self.stopping = False
-        self._blind_until = 0.0
-        self._polled = -_SEEN_SECONDS
-        self._admission = Admission(self.pool)
-        self.teller = WaitTeller(self, self._admission)
-        self._priority_limits: dict[str, int | None] = {}
-        self._synced = 0.0
-        self._clock = ServerClock()
+        self.claiming = Claiming(self)
 
     @override
     @classmethod
@@ -141,155 +130,23 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         self.slots.restrict(self.agent_file.max_jobs)
         self.conductor = self._conductor()
         await super().setup()
+        await internals.drop_given_up(self.client)
 
     def _conductor(self) -> Conductor:
-        return Conductor(self.kind, self.pool, self.settings, self.agent_file, devices=self.slots.devices)
+        return Conductor(self.kind, self.pool, self.settings, self.agent_file, devices=self.devices)
+
+    def _devices(self) -> Devices:
+        """What of this host runs of this queue are given."""
+        return self.slots.devices
 
     @property
     def pool(self) -> str:
         """The launch queue's name."""
         return internals.pool_name(self)
 
-    async def claim(self, at_most: int | None = None) -> int:
-        """Claim runs in the server's order while there are slots; how many were claimed.
-
-        Raises:
-            Unavailable: the target does not answer; then nothing is claimed, another agent may reach it.
-        """
-        if self.stopping or not self.slots.free or not internals.has_pool(self):
-            return 0
-        if not self._admission.is_open or not await self._is_due():
-            self.slots.devices.leave_line(self.pool)
-            return 0
-        asked = time.monotonic()
-        polled = await self._poll()
-        self.slots.devices.leave_line(self.pool, [str(response.flow_run.id) for response in polled])
-        claimed = 0
-        for response in polled:
-            if self.stopping or not self.slots.free or claimed == at_most or not self._admission.is_open:
-                break
-            if claimed and time.monotonic() > asked + _BATCH_SECONDS:
-                break  # `_Turns` polls again at once
-            is_kept = await self._claim_with_devices(response.flow_run)
-            if is_kept is None:
-                break
-            claimed += is_kept
-        return claimed
-
-    async def _poll(self) -> list[WorkerFlowRunResponse]:
-        polled = await self.client.get_scheduled_flow_runs_for_work_pool(
-            self.pool, internals.work_queue_names(self), scheduled_before=self._clock.now()
-        )
-        if not polled:
-            return []
-        await asyncio.wrap_future(self.thread.submit(self.conductor.check_target()))
-        await self._recover_devices()
-        if self.slots.limit is None and self.work_pool.concurrency_limit is None:
-            return await self._admission.in_line(self.client, polled)
-        return polled  # each claim looks for itself
-
-    async def _claim_with_devices(self, run: FlowRun) -> bool | None:
-        """Claim a run and the devices that it wants; None: it waits for them, and nobody passes it."""
-        devices, wanted = self.slots.devices, await self._wanted(run)
-        if not devices.is_counted:
-            return await self._claim(run)
-        if not devices.fits(wanted):
-            if not run.state or not (run.state.message or "").startswith(WAITING):
-                await self.teller.tell(run, f" for {devices.lack(wanted, self.name)}")
-            return False  # another agent may have more
-        if not devices.claim(self.pool, str(run.id), wanted):
-            await self.teller.tell(run, f" for {devices.lack(wanted, self.name)}")
-            return None
-        is_kept = await self._claim(run)
-        if not is_kept:
-            devices.give(str(run.id))
-        return is_kept
-
-    async def _recover_devices(self) -> None:
-        if self.slots.devices.is_counted and time.monotonic() > self._recovered + _DEVICES_SECONDS:
-            await asyncio.wrap_future(self.thread.submit(self.conductor.recover_devices()))
-            self._recovered = time.monotonic()
-
-    async def _wanted(self, run: FlowRun) -> Wanted:
-        """What a run takes of the agent; what `submit` made says all of it, else its deployment the rest."""
-        if not self.slots.devices.is_counted:
-            return Wanted()
-        layers = [cast("JsonObject", run.job_variables or {})]
-        if FLOW_LABEL not in run.labels and run.deployment_id:
-            with suppress(ObjectNotFound):
-                deployment = await self.client.read_deployment(run.deployment_id)
-                layers.insert(0, cast("JsonObject", deployment.job_variables or {}))
-        return wanted_by(cast("JsonObject", self.work_pool.base_job_template), layers, CONFIGURATIONS[self.kind])
-
-    async def _is_due(self) -> bool:
-        """Whether a poll may find a run. To count costs the server a seventh of a poll, which writes down who polled.
-
-        Those who look at the queue shall see that it is served, so it is polled now and then in any case.
-        """
-        if time.monotonic() < self._polled + _SEEN_SECONDS:
-            due = FlowRunFilter(
-                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-                next_scheduled_start_time=FlowRunFilterNextScheduledStartTime.model_validate(
-                    {"before_": self._clock.now()}
-                ),
-            )
-            waiting = await self.client.count_flow_runs(flow_run_filter=due, work_pool_filter=self._own_pool)
-            metrics.QUEUED.labels(self.pool).set(waiting)
-            if not waiting:
-                return False
-        self._polled = time.monotonic()
-        return True
-
     @property
     def _own_pool(self) -> WorkPoolFilter:
         return WorkPoolFilter(name=WorkPoolFilterName(any_=[self.pool]))
-
-    async def claim_if_sighted(self, at_most: int | None = None) -> int:
-        """As `claim`, but a target that does not answer pauses this queue only, for 5 s."""
-        if time.monotonic() < self._blind_until:
-            return 0
-        try:
-            claimed = await self.claim(at_most)
-        except Unavailable as error:
-            self._blind_until = time.monotonic() + _BLIND_SECONDS
-            self.health.ill(self.pool, "target", str(error))
-            self._logger.warning("%s; claiming nothing meanwhile", error)
-            return 0
-        self.health.well(self.pool, "target")
-        return claimed
-
-    async def _claim(self, run: FlowRun) -> bool:
-        """Claim a run that the poll told of, and start it if it is to start: see `Admission`."""
-        if not self.ownership.take(str(run.id)):
-            return False
-        is_kept, since = False, clock_s()
-        try:
-            # If an answer is lost after its call was done, the adoption sweep finds the run by its claim's message.
-            crashpoints.reach("claim.before")
-            is_claimed = await self._admission.claims(self.client, run, self.claim_message)
-            crashpoints.reach("claim.after")
-            is_kept = is_claimed and await self._is_admitted(run)
-        finally:
-            if not is_kept:
-                self.ownership.release(str(run.id))
-        if is_kept:
-            moment = due(run)
-            if moment is not None:
-                metrics.CLAIM_SECONDS.labels(self.pool).observe(max(0, (self._clock.now() - moment).total_seconds()))
-            self.work_on(run, adopted=False, since=since)
-        return is_kept
-
-    async def _is_admitted(self, run: FlowRun) -> bool:
-        limits = limits_of(self.work_pool.concurrency_limit, self._priority_limits, run.work_queue_name)
-        if not limits and self.slots.limit is None:
-            return True
-        refusal = await self._admission.refusal(self.client, run, limits)
-        if refusal:
-            self._logger.debug("Run %s goes back: %s", run.name, refusal)
-            await self._admission.give_back(self.client, run, refusal)
-            if time.monotonic() > self._synced + _LIMITS_SECONDS:
-                await self.sync_with_backend()  # the limit may have been raised
-        return not refusal
 
     @override
     async def _worker_metadata(self) -> WorkerMetadata:
@@ -299,12 +156,8 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     async def sync_with_backend(self) -> None:
         await super().sync_with_backend()
         if internals.has_pool(self):
-            self.thread.call(partial(self.conductor.learn, cast("JsonObject", self.work_pool.base_job_template)))
-            queues = await self.client.read_work_queues(work_pool_name=self.pool)
-            self._priority_limits = {queue.name: queue.concurrency_limit for queue in queues}
-            self._admission.priorities = sorted(self._priority_limits)
-            self._synced = time.monotonic()
-            self._clock.hear((await self.client.hello()).headers.get("date"), self._synced)
+            self.thread.call(partial(self.conductor.reach.learn, cast("JsonObject", self.work_pool.base_job_template)))
+            await self.claiming.learn()
 
     @property
     def claim_message(self) -> str:
@@ -316,7 +169,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     def work_on(self, run: FlowRun, *, adopted: bool, since: float | None = None) -> None:
         """Have a run that we own, since our claim or now, conducted through its flow."""
         template = cast("JsonObject", self.work_pool.base_job_template)
-        cancelled, tenure = asyncio.Event(), Tenure(self.ownership.identity, since)
+        cancelled, tenure = asyncio.Event(), Tenure(self.ownership.identity, since, self.sure_s)
         self.hand_over(run, cancelled, self.conductor.conduct(run, template, cancelled, adopted=adopted, tenure=tenure))
 
     def hand_over(self, run: FlowRun, cancelled: asyncio.Event, work: Coroutine[object, object, None]) -> None:
@@ -330,7 +183,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     def _finished(self, run: UUID) -> None:
         del self.active[run]
         self.slots.give()
-        self.slots.devices.give(str(run))
+        self.devices.give(str(run))
         metrics.RUNNING.set(self.slots.used)
         self.ownership.release(str(run))
 
@@ -339,8 +192,23 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
         return await read_all(self.client, chosen, self._own_pool)
 
     async def adopt(self) -> None:
-        """Take over runs of agents that are dead: look at what exists, and decide (`decision.py`)."""
-        await self._reconciler.look_after(await self._runs_in(StateType.PENDING, StateType.RUNNING))
+        """Take over what the dead left: runs, by what exists of them (`decision.py`), and batches half let go."""
+        runs = await self._runs_in(StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
+        paused = [run for run in runs if run.state_type is StateType.PAUSED]
+        await self._reconciler.look_after([run for run in runs if run.state_type is not StateType.PAUSED])
+        await complete_batches(self.client, paused)
+
+    async def adopt_the_gone(self) -> None:
+        """As `adopt`, when an agent is gone by its Lease."""
+        if self.lease is None:
+            return
+        await self.lease.died.wait()
+        self.lease.died.clear()
+        try:
+            await self.adopt()
+        except Exception:
+            self.lease.died.set()
+            raise
 
     async def watch_cancels(self) -> None:
         """Tell active runs that they are cancelled; end those whose agent is dead."""
@@ -362,5 +230,5 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
                 self.health.ill(self.pool, name, str(error) or type(error).__name__)
                 pause = min(_LONGEST_PAUSE, max(1.0, pause * 2))
                 self._reconciler.forget_absences()
-                self._logger.warning("%s; trying again in %.0f s", error or type(error).__name__, pause)
+                self._logger.warning("%s; trying again in %.0f s", str(error) or type(error).__name__, pause)
             await asyncio.sleep(pause)

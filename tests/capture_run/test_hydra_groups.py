@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
-from launch_jobs.arguments import check_parameters, parse_parameter_text, render_arguments
+from launch_jobs.arguments import check_parameters, render_arguments
 from launch_jobs.capture.hydra_inputs import SeenHydra, take_hydra
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Inputs
+from launch_jobs.parameter_text import parse_parameter_text
 
 
 def _seen(*args: str, **changes: object) -> SeenHydra:

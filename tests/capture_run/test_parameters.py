@@ -11,12 +11,13 @@ from typing import cast
 import pytest
 from pydantic import JsonValue
 
-from launch_jobs.arguments import check_parameters, parse_parameter_text, render_arguments
+from launch_jobs.arguments import check_parameters, render_arguments
 from launch_jobs.capture.argparse_inputs import inputs_of
 from launch_jobs.capture.parameters import capture_inputs
 from launch_jobs.capture.parser import SeenParser
 from launch_jobs.errors import BadInput
 from launch_jobs.job import Inputs, JsonObject
+from launch_jobs.parameter_text import parse_parameter_text
 from launch_jobs.tracker import INJECT
 
 _TRACKER = runpy.run_path(str(INJECT / "_launch_tracker.py"))

@@ -36,7 +36,7 @@ def seed(layout: Layout) -> Path:
     Raises:
         ClusterError: there is no base image, and it cannot be made here.
     """
-    base = _base_layer(layout.home.parent)
+    base = base_layer(layout.home.parent)
     about = f"{layout.programs.readlink()} {base.name} {base.stat().st_size} {base.stat().st_mtime_ns}"
     wanted = layout.home / f"images-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
     if not wanted.exists():
@@ -78,7 +78,7 @@ def _every_node_has(layout: Layout, base: Path) -> list[OneLayer]:
     ]
 
 
-def _base_layer(cache: Path) -> Path:
+def base_layer(cache: Path) -> Path:
     """The root file system that scripts/docker-base made, the newest one; have it made if there is none."""
     for _ in range(2):
         found = sorted(cache.glob("rootfs-bookworm-*.tar"), key=lambda path: path.stat().st_mtime)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 _TYPE = "application/vnd.oci.image"
+MANIFEST = f"{_TYPE}.manifest.v1+json"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -31,6 +32,19 @@ class OneLayer:
 
     def write(self, out: IO[bytes]) -> None:
         """Write it as an OCI archive: https://github.com/opencontainers/image-spec/blob/main/image-layout.md."""
+        config, layer, manifest = self.parts()
+        entry = _descriptor("manifest.v1+json", _digest(manifest), len(manifest))
+        entry["annotations"] = {"io.containerd.image.name": self.name}
+        index = _encode({"schemaVersion": 2, "manifests": [entry]})
+        with tarfile.open(fileobj=out, mode="w|") as archive:
+            _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+            _add(archive, "index.json", index)
+            _add(archive, _blob(_digest(manifest)), manifest)
+            _add(archive, _blob(_digest(config)), config)
+            archive.add(self.layer, _blob(layer))
+
+    def parts(self) -> tuple[bytes, str, bytes]:
+        """Its configuration, the digest of its layer, and its manifest."""
         layer = self._file_digest()
         config = _encode(
             {
@@ -44,20 +58,12 @@ class OneLayer:
         manifest = _encode(
             {
                 "schemaVersion": 2,
-                "mediaType": f"{_TYPE}.manifest.v1+json",
+                "mediaType": MANIFEST,
                 "config": _descriptor("config.v1+json", _digest(config), len(config)),
                 "layers": [_descriptor("layer.v1.tar", layer, size)],
             }
         )
-        entry = _descriptor("manifest.v1+json", _digest(manifest), len(manifest))
-        entry["annotations"] = {"io.containerd.image.name": self.name}
-        index = _encode({"schemaVersion": 2, "manifests": [entry]})
-        with tarfile.open(fileobj=out, mode="w|") as archive:
-            _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
-            _add(archive, "index.json", index)
-            _add(archive, _blob(_digest(manifest)), manifest)
-            _add(archive, _blob(_digest(config)), config)
-            archive.add(self.layer, _blob(layer))
+        return config, layer, manifest
 
     def _file_digest(self) -> str:
         with self.layer.open("rb") as file:

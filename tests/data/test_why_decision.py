@@ -28,6 +28,8 @@ WAITING = [
     (Line(limit=2, active=2, agents=AGENT), Cause.LIMIT, "limit is reached (2 of 2 runs)"),
     (Line(limit=2, active=1, agents=AGENT), Cause.POSITION, "Position 1 of 1 in gpu: the next free agent"),
     (Line(position=3, waiting=7, agents=AGENT), Cause.POSITION, "Position 3 of 7 in gpu: runs before it"),
+    (Line(position=2, agents=AGENT, head="for 4 GPUs"), Cause.POSITION, "gpu: the run before it waits for 4 GPUs"),
+    (Line(position=3, agents=AGENT, head="for 1 CPU"), Cause.POSITION, "2 runs before it; the first waits for 1 CPU"),
     (Line(seen=("host-agent", SOON)), Cause.NO_AGENT, "no agent is online; host-agent was last seen at 2026-03-01"),
     (Line(limit=1, active=1, narrow="priority low", agents=AGENT), Cause.LIMIT, "the limit of priority low is reached"),
     (

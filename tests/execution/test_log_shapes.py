@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launch_jobs.errors import Unavailable
-from launch_jobs.live_log import LONGEST_LINE, MOST_BEHIND, Backlog, LiveLine, LiveLog, live_text
+from launch_jobs.live_log import LONGEST_LINE, MOST_BEHIND, Backlog, LiveLine, LiveLog, Telling, live_text
 from launch_jobs.testing import MemoryOutput
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +35,30 @@ class Faulty(MemoryOutput):
             await super().send(lines)
         if fault:
             raise Unavailable("the sink")
+
+
+class Away(MemoryOutput):
+    """A sink that takes nothing until it is back; and answers, unless `is_heard`, only who has sent lines by then."""
+
+    def __init__(self, *, is_heard: bool) -> None:
+        super().__init__()
+        self._is_heard = is_heard
+        self.asked, self.back = asyncio.Semaphore(0), asyncio.Event()
+        self._sent: datetime | None = None
+
+    async def send(self, lines: Sequence[LiveLine]) -> None:
+        """Take lines once it is back."""
+        self._sent = lines[0].moment
+        if not self.back.is_set():
+            raise Unavailable("the sink")
+        await super().send(lines)
+
+    async def has(self, since: datetime) -> bool:
+        """Tell truly, if anything."""
+        self.asked.release()
+        if not self._is_heard and not (self.back.is_set() and since == self._sent):
+            raise Unavailable("the sink")
+        return await super().has(since)
 
 
 async def _told(path: Path, sink: MemoryOutput) -> list[LiveLine]:
@@ -169,3 +193,24 @@ async def test_a_disk_that_takes_no_note_is_waited_for(tmp_path: Path) -> None:
     obstacle.rmdir()
     await log
     assert [line.text for line in sink.lines] == ["one", "two"]
+
+
+async def test_last_words_wait_for_a_sink_that_is_away(tmp_path: Path) -> None:
+    """The run's end has the same way to go. When the sink is back it has every line."""
+    (tmp_path / "log").write_bytes(b"one\ntwo\n")
+    sink = Away(is_heard=False)
+    async with Telling(LiveLog(tmp_path / "log", "r", sink)) as live:
+        saying = asyncio.ensure_future(live.last_words(patience_s=0.01))
+        for _ in range(5):
+            await asyncio.wait_for(sink.asked.acquire(), 60)
+        assert not saying.done()
+        sink.back.set()
+        await saying
+    assert sink.texts == ["one", "two"]
+
+
+async def test_last_words_do_not_wait_for_a_sink_that_only_answers(tmp_path: Path) -> None:
+    """It takes no lines: the run's end, which the server may well take, does not wait for it."""
+    (tmp_path / "log").write_bytes(b"one\n")
+    async with Telling(LiveLog(tmp_path / "log", "r", Away(is_heard=True))) as live:
+        await asyncio.wait_for(live.last_words(patience_s=0.01), 60)

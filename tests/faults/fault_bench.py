@@ -35,6 +35,7 @@ from launch_jobs.settings import LaunchSettings
 from launch_jobs.store.jobs import JobStore, open_store
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+SCALED_OUTAGE_S, REAL_OUTAGE_S = 18.0, 600.0
 _STORE_SIZE = "64m"
 _IMAGES = {"LAUNCH_JOBS_BASE_IMAGE", "LAUNCH_JOBS_CA_BUNDLE", "LAUNCH_JOBS_BUILD_NETWORK"}
 
@@ -93,6 +94,7 @@ class Bench:
         proxy: what agents take for the API.
         front: what submitters take for it.
         patience: factor on all times, for a machine that is busy with others' work.
+        outage_s: how long servers, engines and networks are away.
         job: the witness program, as a job.
         program: its file.
         engine: what agents take for the Docker Engine.
@@ -110,11 +112,17 @@ class Bench:
     engine: FaultProxy
     containers: EngineWitness | None = None
     patience: float = 1.0
+    outage_s: float = SCALED_OUTAGE_S
     images: dict[str, str] = field(default_factory=dict[str, str])
     random: Random = field(default_factory=lambda: Random(0))
     agents: list[AgentProcess] = field(default_factory=list[AgentProcess])
     elsewhere: set[str] = field(default_factory=set[str])
     """Runs whose outcomes are in other stores than the bench's."""
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether outages are shorter than in life."""
+        return self.outage_s < REAL_OUTAGE_S
 
     @property
     def target(self) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
-from fault_kinds import OUTAGE_S, WAIT_S
+from fault_kinds import WAIT_S
 from fault_proxy import FaultProxy, Rule, proxy_to
 from fault_round import Round
 
@@ -40,7 +40,7 @@ async def _bucket(round: Round) -> FaultProxy:
     url = f"s3://{name}/store"
     store = await asyncio.to_thread(open_store, url)
     await round.use_store(store)
-    round.more = {**_ACCOUNT, "AWS_ENDPOINT_URL_S3": f"http://{proxy.address}", "LAUNCH_JOBS_STORE": url}
+    round.more |= {**_ACCOUNT, "AWS_ENDPOINT_URL_S3": f"http://{proxy.address}", "LAUNCH_JOBS_STORE": url}
     return proxy
 
 
@@ -101,5 +101,5 @@ async def bucket_away(how: str, round: Round, runs: int) -> None:
     round.note_missed(await round.bench.until(lambda: len(round.started()) >= runs, WAIT_S), "not all started")
     proxy.go_down("silent" if how == "silent" else "refuse")
     await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
-    await asyncio.sleep(OUTAGE_S)
+    await asyncio.sleep(round.bench.outage_s)
     proxy.come_back()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from fault_bench import Bench, bench
+from fault_bench import SCALED_OUTAGE_S, Bench, bench
 from fault_checker import Violation, longest_recovery, violations
 from fault_control import StockKind, stock_round
 from fault_round import new_round
@@ -30,12 +30,14 @@ class Options:
         at_once: runs a round.
         patience: factor on all times.
         docker: on docker queues.
+        outage_s: how long what goes away is away.
     """
 
     seed: int = 0
     at_once: int = 4
     patience: float = 1.0
     docker: bool = False
+    outage_s: float = SCALED_OUTAGE_S
 
     @property
     def stock_kind(self) -> StockKind:
@@ -118,6 +120,7 @@ async def campaign(
         say(one)
 
     async with bench(folder, patience=options.patience, docker=options.docker and bool(ours)) as made:
+        made.outage_s = options.outage_s
         for number, fault in enumerate([*ours, *control]):
             kind = options.stock_kind if number >= len(ours) else None
             if control and number == len(ours):

@@ -10,11 +10,12 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+from fault_bench import REAL_OUTAGE_S
 from fault_campaign import Options, Played, campaign
 from fault_control import NAMES, SHORT
 from fault_figures import keep
@@ -39,7 +40,7 @@ def figure(played: Played, arguments: argparse.Namespace) -> dict[str, object]:
         "day": datetime.now(UTC).date().isoformat(),
         "seed": arguments.seed,
         "target": f"stock-{target}" if played.stock else target,
-        "fault": played.fault,
+        "fault": f"{played.fault} 10 min" if arguments.real else played.fault,
         "runs": played.runs,
         "seconds": round(played.seconds, 1),
         "recovery": round(played.recovery, 1),
@@ -84,6 +85,8 @@ def _pool(arguments: argparse.Namespace) -> list[Fault]:
         return [fault for name in names for fault in found[name]]
     if arguments.stock:
         return [fault for fault in FAULTS if fault.number in NAMES]
+    if arguments.real:
+        return [fault for fault in FAULTS if fault.is_outage]
     return [fault for fault in FAULTS if fault.short or not arguments.short]
 
 
@@ -100,6 +103,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--patience", type=float, default=1.0, help="factor on all times, for a busy machine")
     parser.add_argument("--stock", action="store_true", help="the control: stock workers in place of agents")
     parser.add_argument("--docker", action="store_true", help="on docker queues")
+    parser.add_argument("--real", action="store_true", help="the faults that are outages, each of ten minutes")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--list", action="store_true", help="say which faults there are")
     parser.add_argument("--figures", type=Path, help="file to add a line a round to")
@@ -125,6 +129,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lj-faults-") as name:
         folder = Path(name)
         how = Options(arguments.seed, arguments.at_once, arguments.patience, arguments.docker)
+        how = replace(how, outage_s=REAL_OUTAGE_S) if arguments.real else how
         played = asyncio.run(campaign(chosen(arguments), folder, how, say))
         if arguments.keep:
             shutil.copytree(folder / "rounds", arguments.keep, dirs_exist_ok=True)

@@ -11,8 +11,6 @@ from fault_proxy import Rule
 from fault_round import Round
 
 WAIT_S = 60.0
-OUTAGE_S = 18.0
-"""Three minutes, scaled 1:10."""
 
 
 async def _working(round: Round, runs: int, seconds: float) -> None:
@@ -104,7 +102,18 @@ async def api_away(how: str, round: Round, runs: int) -> None:
     await _working(round, runs, 4)
     round.bench.proxy.go_down("silent" if how == "silent" else "refuse")
     await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
-    await asyncio.sleep(OUTAGE_S)
+    await asyncio.sleep(round.bench.outage_s)
+
+
+async def api_away_at_start(how: str, round: Round, runs: int) -> None:
+    """F17: the API goes away while runs are claimed, prepared and started."""
+    agent = round.agent()
+    there = await round.bench.until(lambda: b" serves " in agent.log.read_bytes(), WAIT_S)
+    round.note_missed(there, "an agent did not come")
+    await round.submit(runs, seconds=1)
+    await asyncio.sleep(round.bench.random.uniform(0, 2))
+    round.bench.proxy.go_down("silent" if how == "silent" else "refuse")
+    await asyncio.sleep(round.bench.outage_s)
 
 
 async def api_overloaded(round: Round, runs: int) -> None:
@@ -130,6 +139,15 @@ async def database_killed(round: Round, runs: int) -> None:
     await _working(round, runs, 3)
     round.bench.kill_database()
     await asyncio.sleep(2)
+    await round.bench.repair()
+
+
+async def database_away(round: Round, runs: int) -> None:
+    """F19: PostgreSQL is away while programs end; the server lives, and has nothing to answer with."""
+    await _working(round, runs, 4)
+    round.bench.kill_database()
+    await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
+    await asyncio.sleep(round.bench.outage_s)
     await round.bench.repair()
 
 
@@ -236,4 +254,4 @@ async def engine_away(how: str, round: Round, runs: int) -> None:
     await _working(round, runs, 4)
     round.bench.engine.go_down("silent" if how == "silent" else "refuse")
     await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
-    await asyncio.sleep(OUTAGE_S)
+    await asyncio.sleep(round.bench.outage_s)

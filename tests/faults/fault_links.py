@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from fault_bench import AgentProcess, How
 from fault_hosts import Host, Way, are_possible, host_before
-from fault_kinds import OUTAGE_S, WAIT_S
+from fault_kinds import WAIT_S
 from fault_proxy import Rule
 from fault_round import Round
 from prefect.client.schemas.objects import WorkerStatus
@@ -76,7 +76,7 @@ async def cut_off(way: Way, round: Round, runs: int) -> None:
     await _started(round, runs)
     host.cut(way)
     await round.bench.until(lambda: len(round.finished()) >= runs, WAIT_S)
-    await asyncio.sleep(OUTAGE_S)
+    await asyncio.sleep(round.bench.outage_s)
     host.heal()
 
 

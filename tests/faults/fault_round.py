@@ -37,6 +37,9 @@ from launch_jobs.runs import CLAIM, cancel_run
 from launch_jobs.store.jobs import JobStore
 from launch_jobs.submission import Submission, submit
 
+SCALED = {"PREFECT_CLIENT_MAX_RETRIES": "2"}
+"""Prefect's client gives a request up after a minute; scaled as outages are."""
+
 _ASK_S = 60.0
 _PAGE = 200
 
@@ -99,7 +102,8 @@ class Round:
 
     def agent(self, how: How = How()) -> AgentProcess:  # noqa: B008 - frozen
         """Start an agent of this round's queue."""
-        self.agents.append(self.bench.agent(self.queue, replace(how, more=self.more | how.more)))
+        scaled = SCALED if self.bench.is_scaled else {}
+        self.agents.append(self.bench.agent(self.queue, replace(how, more=scaled | self.more | how.more)))
         return self.agents[-1]
 
     async def submit(

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import Log
 from prefect.client.schemas.sorting import LogSort
 
 from launch_jobs.client import connect
-from launch_jobs.runs import OUTPUT_LOGGER
+from launch_jobs.output_tail import OUTPUT_LOGGER
 
 _PAGE = 200
 

@@ -10,6 +10,7 @@ from fault_bucket import bucket_answers_lost, bucket_away, bucket_errors, bucket
 from fault_disks import calls_fail, disk_full, home_full
 from fault_kinds import (
     api_away,
+    api_away_at_start,
     api_overloaded,
     asked_to_leave,
     attempt_killed,
@@ -18,6 +19,7 @@ from fault_kinds import (
     crash_at,
     crash_while_adopting,
     crash_while_requeueing,
+    database_away,
     database_killed,
     ends_while_away,
     engine_away,
@@ -59,6 +61,7 @@ class Fault:
         limit: of the round's queue.
         short: whether the short campaign has it.
         targets: the types of queues that it concerns.
+        is_outage: whether something is away for as long as outages are.
     """
 
     number: str
@@ -67,6 +70,7 @@ class Fault:
     limit: int | None = None
     short: bool = False
     targets: tuple[str, ...] = ("process", "docker")
+    is_outage: bool = False
 
     @property
     def family(self) -> str:
@@ -92,8 +96,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("F00", "no fault", nothing),
     Fault("F06", "agent killed, programs end meanwhile", ends_while_away, short=True),
     Fault("F10", "agent asked to leave", asked_to_leave, short=True),
-    Fault("F17", "API refuses while programs end", partial(api_away, "refuse"), short=True),
-    Fault("F17s", "API is silent while programs end", partial(api_away, "silent")),
+    Fault("F17", "API refuses while programs end", partial(api_away, "refuse"), short=True, is_outage=True),
+    Fault("F17s", "API is silent while programs end", partial(api_away, "silent"), is_outage=True),
+    Fault("F17r", "API refuses while runs begin", partial(api_away_at_start, "refuse"), short=True, is_outage=True),
+    Fault("F17rs", "API is silent while runs begin", partial(api_away_at_start, "silent"), is_outage=True),
     Fault("F28", "submitters' clocks are wrong", submitters_clock, limit=1, short=True),
     Fault("F31", "agents race for a limit of 1", racing_agents, limit=1, short=True),
     Fault("F33", "cancels, agent alive", partial(cancelled, True), short=True),
@@ -115,12 +121,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("F14", "answers to submitters are lost", lost_submits),
     Fault("F18", "Prefect server killed", server_killed),
     Fault("F19", "PostgreSQL killed", database_killed),
+    Fault("F19a", "PostgreSQL is away while programs end", database_away, is_outage=True),
     Fault("F20", "API overloaded and slow", api_overloaded),
     Fault("F27", "link flaps", flapping),
-    Fault("F24o", "what the agent's host sends is lost", partial(cut_off, "out")),
-    Fault("F24", "the agent's host is cut off", partial(cut_off, "both")),
+    Fault("F24o", "what the agent's host sends is lost", partial(cut_off, "out"), is_outage=True),
+    Fault("F24", "the agent's host is cut off", partial(cut_off, "both"), is_outage=True),
     Fault("F24h", "one of two hosts is cut off", partitioned, targets=("process",)),
-    Fault("F25", "what is sent to the agent's host is lost", partial(cut_off, "in")),
+    Fault("F25", "what is sent to the agent's host is lost", partial(cut_off, "in"), is_outage=True),
     Fault("F26", "a fifth of all packets is lost, latency", lossy),
     Fault("F29+", "agent's clock is 10 min ahead", partial(agents_clock, "+600s")),
     Fault("F29-", "agent's clock is 10 min behind", partial(agents_clock, "-600s")),
@@ -131,16 +138,18 @@ FAULTS: tuple[Fault, ...] = (
     Fault("F34", "programs that ignore SIGTERM", stubborn),
     Fault("F36", "program and supervisor killed", attempt_killed, targets=("process",)),
     Fault("F15", "engine's answers are lost", lost_engine_answers, short=True, targets=("docker",)),
-    Fault("F35", "engine away while programs end", partial(engine_away, "refuse"), targets=("docker",)),
-    Fault("F37", "engine silent while programs end", partial(engine_away, "silent"), targets=("docker",)),
+    Fault("F35", "engine away while programs end", partial(engine_away, "refuse"), targets=("docker",), is_outage=True),
+    Fault(
+        "F37", "engine silent while programs end", partial(engine_away, "silent"), targets=("docker",), is_outage=True
+    ),
     Fault("F41", "store's disk full", disk_full, short=True),
     Fault("F41h", "agent's disk full", home_full),
     Fault("F42", "fsync and rename fail", calls_fail),
     Fault("F43e", "store in S3: 503, 500, resets, slow", bucket_errors, short=True),
     Fault("F43d", "store in S3: answers to writes are lost", bucket_answers_lost),
     Fault("F43t", "store in S3: answers are truncated", bucket_truncates),
-    Fault("F43a", "store in S3: away while programs end", partial(bucket_away, "refuse")),
-    Fault("F43s", "store in S3: silent while programs end", partial(bucket_away, "silent")),
+    Fault("F43a", "store in S3: away while programs end", partial(bucket_away, "refuse"), is_outage=True),
+    Fault("F43s", "store in S3: silent while programs end", partial(bucket_away, "silent"), is_outage=True),
     Fault("F56", "everything killed", everything_killed),
     Fault("F59", "poison run", poison),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
-from launch_jobs.arguments import parse_parameter_text
 from launch_jobs.errors import BadInput
 from launch_jobs.foreign.packages import python_version
 from launch_jobs.foreign.wandb_words import (
@@ -17,6 +16,7 @@ from launch_jobs.foreign.wandb_words import (
     inputs_of_types,
     schema_of_type,
 )
+from launch_jobs.parameter_text import parse_parameter_text
 
 FILES: list[tuple[list[str], str | None]] = [
     (["python", "a.py"], "a.py"),

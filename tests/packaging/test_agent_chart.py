@@ -29,7 +29,7 @@ FULL: dict[str, Any] = {
     "kindFiles": {"mpi.yaml": "api_version: kubeflow.org/v1\n"},
     "env": {"LAUNCH_JOBS_GIT_REMOTES": "https://*"},
     "envFrom": [{"configMapRef": {"name": "more"}}],
-    "replicas": 2,
+    "replicas": 3,
     "networkPolicy": {"prometheusNamespaceLabels": {"team": "monitoring"}},
     "nodeSelector": {"pool": "system"},
     "tolerations": [{"key": "x"}],
@@ -89,9 +89,29 @@ def test_rights_end_at_the_target_namespaces(helm: str) -> None:
     (cluster_rule,) = objects["ClusterRole/"]["rules"]
     assert (cluster_rule["resourceNames"], cluster_rule["verbs"]) == (["kube-system"], ["get"])
     for rule in objects["Role/a"]["rules"]:
-        assert not {"*", "update", "patch", "deletecollection", "escalate", "bind", "impersonate"} & {*rule["verbs"]}
+        assert not {"*", "patch", "deletecollection", "escalate", "bind", "impersonate"} & {*rule["verbs"]}
         if "secrets" in rule["resources"]:
             assert rule["verbs"] == ["create"]
+        if "update" in rule["verbs"]:
+            assert (rule["resources"], rule["verbs"]) == (["leases"], ["get", "create", "update"])
+
+
+def test_certificates_in_a_secret(helm: str) -> None:
+    """Are mounted without the private key that may lie beside them."""
+    objects = _objects(helm, {**REQUIRED, "caSecret": "tls"})
+    pod = objects["Deployment/launch"]["spec"]["template"]["spec"]
+    volume = {"name": "ca", "secret": {"secretName": "tls", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
+    assert volume in pod["volumes"]
+    assert {"name": "SSL_CERT_FILE", "value": "/etc/launch/ca/ca.crt"} in pod["containers"][0]["env"]
+
+
+def test_two_replicas_on_two_nodes_by_default(helm: str) -> None:
+    """One of them may be drained at a time."""
+    objects = _objects(helm, REQUIRED)
+    deployment = objects["Deployment/launch"]["spec"]
+    assert deployment["replicas"] == 2
+    assert "podAntiAffinity" in deployment["template"]["spec"]["affinity"]
+    assert objects["PodDisruptionBudget/launch"]["spec"]["maxUnavailable"] == 1
 
 
 @pytest.mark.parametrize("name", REQUIRED)

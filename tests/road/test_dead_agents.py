@@ -10,7 +10,7 @@ from uuid import UUID
 import psutil
 import pytest
 from prefect.client.schemas.objects import State
-from prefect.states import Pending
+from prefect.states import Failed, Pending, Running
 from walking import Road
 
 from launch_jobs.client import connect
@@ -60,6 +60,22 @@ async def test_claims_of_the_dead(road: Road, tmp_path: Path, monkeypatch: pytes
     await retry_run(poison)
     assert (await road.end(poison)).state is RunState.COMPLETED
     assert sorted(starts.read_text().split()) == ["other", "own", "poison"]
+
+
+async def test_what_arrives_after_an_end_changes_nothing(road: Road, tmp_path: Path) -> None:
+    """Set running by a request that was long on its way, a run is over again, and is not started; retried it is."""
+    queue, starts = await road.queue("process"), tmp_path / "starts"
+    run = await road.submit(road.job(f"echo $$ >> {starts}"), queue)
+    await _claimed_by_the_dead(run, Ownership(road.home).identity)
+    async with connect() as client:
+        for state in (Running(), Failed(message="the end"), Running(message="too late")):
+            await client.set_flow_run_state(UUID(run), state)
+    road.agent("-q", queue)
+    info = await road.end(run)
+    assert (info.state, info.reason, starts.exists()) == (RunState.FAILED, "the end", False)
+    await retry_run(run)
+    await road.until_true(starts.exists)
+    assert (await road.end(run)).state is RunState.COMPLETED
 
 
 async def test_an_attempt_that_is_gone_is_not_started_again(road: Road, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from walking import Road
 
 from launch_jobs.capture import capture_code, capture_image
 from launch_jobs.client import connect
+from launch_jobs.deployments import FLOW_NAME
 from launch_jobs.job import JobVersion, JsonObject
-from launch_jobs.queue import FLOW_NAME
 from launch_jobs.runs import cancel_run
 from launch_jobs.store.jobs import open_store
 from launch_jobs.submission import Submission, submit

@@ -254,6 +254,26 @@ ROWS: dict[str, tuple[Seen, str, int | None, Cause, str]] = {
         Cause.DEADLINE,
         "deadline",
     ),
+    "deadline that a Job says before its pods have ended": (
+        Seen(
+            _object(
+                *("batch/v1", "Job"),
+                conditions=[
+                    {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"},
+                    {"type": "Failed", "status": "True", "reason": "ProgramsEnded"},
+                ],
+            ),
+            (_failed(143, deleted=END),),
+        ),
+        *("exited", 143, Cause.DEADLINE, "activeDeadlineSeconds"),
+    ),
+    "suspended while it ran": (
+        Seen(_job("Failed", spec={"suspend": True}), (_failed(143, deleted=END),)),
+        *("exited", None, Cause.PREEMPTED, "suspended while it ran"),
+    ),
+    "suspended after its own end": (
+        *(Seen(_job("Failed", spec={"suspend": True}), (_failed(3),)), "exited", 3, Cause.USER, "code 3"),
+    ),
     "evicted by its node": (
         Seen(FAILED, (_pod(phase="Failed", reason="Evicted", message="The node was low on disk"),)),
         *("exited", None, Cause.EVICTED, "low on disk"),

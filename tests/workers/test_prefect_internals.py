@@ -113,6 +113,35 @@ async def test_the_engine_finds_the_client_of_the_flow_thread(connected: Connect
     assert await asyncio.ensure_future(entered())
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_a_request_that_is_given_up_is_not_sent_any_more(is_open: bool) -> None:
+    """Its connection is reset, not closed with what was not sent yet; also one that was open before."""
+    asked, ended = asyncio.Event(), asyncio.Queue[str]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                if line.startswith(b"GET /api/hello"):
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                if line.startswith(b"GET /api/slow"):
+                    asked.set()
+            ended.put_nowait("closed")
+        except ConnectionResetError:
+            ended.put_nowait("reset")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as server:
+        client = PrefectClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api")
+        if is_open:
+            await client.hello()
+        await internals.drop_given_up(client)
+        assert not is_open or await ended.get() == "closed"
+        asking = asyncio.ensure_future(client.request("GET", "/slow"))  # pyright: ignore[reportArgumentType] - a path of ours
+        await asyncio.wait_for(asked.wait(), 60)
+        asking.cancel()
+        assert await asyncio.wait_for(ended.get(), 60) == "reset"
+
+
 async def test_what_is_known_of_a_run_is_not_asked_for(connected: Connection) -> None:
     """A run that was made known is read once without the server, and then from it; it has no answer for this one."""
     del connected

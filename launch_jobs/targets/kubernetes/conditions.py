@@ -26,6 +26,7 @@ from launch_jobs.targets.kubernetes.waiting import Events, waiting_cause
 __all__ = ["Cause", "Reading", "Seen", "read_status", "standing"]
 
 _PATIENCE = timedelta(seconds=30)
+_TARGET = "FailureTarget"
 _TRIED = ("status.failed", "status.succeeded", "status.restarts", "status.ready")
 
 
@@ -87,7 +88,8 @@ def standing(kind: WorkloadKind, made: JsonObject) -> StatusRule | None:
 
 def _ended(kind: WorkloadKind, seen: Seen, rule: StatusRule) -> Reading:
     made = seen.object or {}
-    said = condition(made, rule.condition) if rule.condition else None
+    # A Job says why before its pods have ended; that it is over is by then our own word.
+    said = condition(made, _TARGET) or (condition(made, rule.condition) if rule.condition else None)
     over = [one for pod in seen.pods for one in ends(pod)]
     ended = max((one.ended for one in over), default="") or (text(said, "lastTransitionTime") if said else "")
     started = _started(seen)

@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar, cast
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from launch_jobs.job import Frozen, JsonObject
-from launch_jobs.targets.configuration import ContainerConfiguration, EnvName
+from launch_jobs.targets.configuration import ContainerConfiguration, EnvName, Quantity
 from launch_jobs.targets.kubernetes.labels import LABEL_KEY, LABEL_VALUE, OURS
+from launch_jobs.targets.quantity import parse_quantity
 
 Dns = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 """A name of an object."""
@@ -71,7 +72,7 @@ class KubernetesConfiguration(ContainerConfiguration):
         *("cluster_config", "credentials", "context", "namespace", "service_account", "image_pull_secrets"),
         *("node_selector", "tolerations", "gpu_resource", "gpu_label", "volumes", "secret_env", "priority_class"),
         *("kueue_queue", "labels", "annotations", "ttl_seconds", "active_deadline", "run_as_user"),
-        *("outputs_image", "outputs_wait"),
+        *("outputs_image", "outputs_wait", "dataset_limit"),
     }
 
     gpu_type: LabelValue | None = Field(
@@ -142,12 +143,22 @@ class KubernetesConfiguration(ContainerConfiguration):
         le=86_400,
         description="Most seconds for which it waits for an agent after the program's end; the pod keeps its GPUs.",
     )
+    dataset_limit: Quantity = Field(
+        default="10Gi",
+        description="Most bytes of datasets that are brought to each pod, through the API server, while it has its "
+        "GPUs already.",
+    )
     run_as_user: int | None = Field(
         default=1000,
         ge=1,
         le=2_147_483_647,
         description="User and group; null: the image's own, which must be a number.",
     )
+
+    @property
+    def dataset_limit_bytes(self) -> int:
+        """Most bytes of datasets that a pod gets."""
+        return parse_quantity(self.dataset_limit)
 
     @model_validator(mode="before")
     @classmethod

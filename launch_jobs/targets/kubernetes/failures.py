@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from launch_jobs.job import JsonObject
 from launch_jobs.targets.kubernetes.causes import Cause, Why, why
 from launch_jobs.targets.kubernetes.kinds import WorkloadKind
+from launch_jobs.targets.kubernetes.paths import first
 from launch_jobs.targets.kubernetes.pods import ProgramEnd, condition, ends, name_of, text, was_deleted_before
 
 _DISRUPTIONS = {
@@ -62,12 +63,20 @@ def failure(kind: WorkloadKind, made: JsonObject, said: JsonObject | None, pods:
         line = why(Cause.DEADLINE, "Kubernetes' own deadline (activeDeadlineSeconds) passed")
         return Failure(line, first_end.code if first_end else None, line.reason)
     if found := _disruption(pods, first_end) or _told_disruption(reason, message):
+        found = (found.cause is Cause.DELETED and _suspended(kind, made)) or found
         return Failure(found, None, found.reason)
     if kind.exit_code == "object":
         return Failure(why(Cause.USER, reason or f"Its {kind.kind} failed", message), 1, message or reason)
     if first_end:
         return _of_program(first_end)
     return _unseen(kind, pods, reason, message)
+
+
+def _suspended(kind: WorkloadKind, made: JsonObject) -> Why | None:
+    """Whether it was taken back to wait: its pods are ended for that."""
+    if kind.suspend is None or first(made, kind.suspend) is not True:
+        return None
+    return why(Cause.PREEMPTED, "It was suspended while it ran (by Kueue for another, or by hand)")
 
 
 def _first_failure(pods: Sequence[JsonObject]) -> ProgramEnd | None:

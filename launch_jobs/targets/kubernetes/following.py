@@ -20,6 +20,9 @@ from launch_jobs.targets.kubernetes.pod_log import LogPosition, read_on
 
 _AHEAD = 64
 _LOOK_S = 2.0
+_SILENT_S, _AFTER_END_S = 120.0, 10.0
+"""A connection that says nothing for so long, or so long after its container's end, may be dead: it is made anew."""
+
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
@@ -48,6 +51,7 @@ class Follower:
         self._pieces: asyncio.Queue[_Piece | None] = asyncio.Queue(_AHEAD)
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._prefixes: dict[str, bytes] = {}
+        self._seen: Seen | None = None
         self._is_over = False
 
     async def chunks(self, since: str | None) -> AsyncGenerator[LogChunk]:
@@ -71,8 +75,8 @@ class Follower:
             with self._namespace.changes.of(self._name) as news:
                 while True:
                     news.clear()
-                    seen, self._is_over = await self._look()
-                    for pod, container, prefix in _containers(seen):
+                    self._seen, self._is_over = await self._look()
+                    for pod, container, prefix in _containers(self._seen):
                         self._start(pod, container, prefix, reached)
                     if self._is_over:
                         break
@@ -121,20 +125,28 @@ class Follower:
         with suppress(NotFound, BadInput):  # its pod goes, or it does not run yet: its state will tell
             reading = read_on(self._cluster, path, container, position, follow=state == "running")
             async with aclosing(reading) as found:
-                async for lines in found:
+                while (lines := await self._next(found, pod, container)) is not None:
                     yield lines
+
+    async def _next(self, reading: AsyncGenerator[list[bytes]], pod: JsonObject, container: str) -> list[bytes] | None:
+        """The next lines; None: there come no more over this connection."""
+        coming, silent_s = asyncio.ensure_future(anext(reading, None)), 0.0
+        try:
+            while not (await asyncio.wait({coming}, timeout=_LOOK_S))[0]:
+                silent_s += _LOOK_S
+                has_ended = self._seen is not None and _state(self._seen, pod, container) != "running"
+                if silent_s >= (_AFTER_END_S if has_ended else _SILENT_S):
+                    return None
+            return coming.result()
+        finally:
+            if not coming.done():
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
 
     async def _state(self, pod: JsonObject, container: str) -> str | None:
         """waiting, running or terminated; None: its pod is gone."""
-        seen, self._is_over = await self._look()
-        found = [one for one in seen.pods if _name(one) == _name(pod)]
-        if not found:
-            return None
-        for status in _statuses(found[0]):
-            if status.get("name") == container:
-                state = cast("JsonObject", status.get("state") or {})
-                return next((one for one in ("terminated", "running") if one in state), "waiting")
-        return "waiting"
+        self._seen, self._is_over = await self._look()
+        return _state(self._seen, pod, container)
 
 
 async def _waited(news: asyncio.Event) -> None:
@@ -142,6 +154,17 @@ async def _waited(news: asyncio.Event) -> None:
         await asyncio.wait_for(news.wait(), _LOOK_S)
     except TimeoutError:
         return
+
+
+def _state(seen: Seen, pod: JsonObject, container: str) -> str | None:
+    found = [one for one in seen.pods if _name(one) == _name(pod)]
+    if not found:
+        return None
+    for status in _statuses(found[0]):
+        if status.get("name") == container:
+            state = cast("JsonObject", status.get("state") or {})
+            return next((one for one in ("terminated", "running") if one in state), "waiting")
+    return "waiting"
 
 
 def _containers(seen: Seen) -> Iterator[tuple[JsonObject, str, str]]:

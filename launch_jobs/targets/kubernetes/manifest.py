@@ -197,7 +197,8 @@ def _set_container(container: JsonObject, spec: RunSpec, parts: PodParts, *, is_
 
 def _check_no_pod(program: Program, spec: RunSpec, parts: PodParts) -> None:
     """An object that takes no volumes: what is in files cannot get into its pods."""
-    for what, wanted in (("secrets", spec.secrets), ("config files", spec.files), ("shared memory", spec.shm_bytes)):
+    needs = {"secrets": spec.secrets, "config files": spec.files, "datasets": spec.datasets}
+    for what, wanted in {**needs, "shared memory": spec.shm_bytes}.items():
         if wanted:
             raise BadInput(f"{program.place} takes no volume for {what}", do="Use a kind of object with pod templates")
     for container in program.containers:
@@ -213,7 +214,8 @@ def _set_program_pod(program: Program, pod: JsonObject, spec: RunSpec, parts: Po
     part(metadata, "annotations")[PROGRAM_CONTAINERS] = ",".join(str(one["name"]) for one in program.containers)
     pod.update(parts.settings)
     pod.setdefault("terminationGracePeriodSeconds", round(spec.stop_grace_s))
-    _extend(pod, "volumes", parts.volumes)
+    theirs = names_of(items(pod, "volumes"))
+    _extend(pod, "volumes", (one for one in parts.volumes if one["name"] not in theirs))
     if spec.shm_bytes:
         memory: JsonObject = {"medium": "Memory", "sizeLimit": str(spec.shm_bytes)}
         _extend(pod, "volumes", [{"name": _SHM, "emptyDir": memory}])

@@ -6,12 +6,13 @@ import asyncio
 from typing import cast
 
 from launch_jobs.cluster import Cluster, Forbidden
-from launch_jobs.errors import LaunchError
+from launch_jobs.errors import BadInput
 from launch_jobs.job import JsonObject
 from launch_jobs.names import attempt_of
 from launch_jobs.targets.kubernetes.conditions import Seen
 from launch_jobs.targets.kubernetes.kinds import WorkloadKind
 from launch_jobs.targets.kubernetes.labels import ATTEMPT_LABEL
+from launch_jobs.targets.kubernetes.rights import WORKLOAD, Right, check_rights
 from launch_jobs.targets.kubernetes.watching import Changes, Mirror
 
 
@@ -28,6 +29,7 @@ class Namespace:
         self.name = name
         self.changes = Changes()
         self._cluster = cluster
+        self._checked: set[tuple[str, ...]] = set()
         self._objects: dict[str, Mirror] = {}
         self._pods: dict[str, Mirror] = {}
         self._events = Mirror(cluster, self._core("events"), "", self._attempt_of_event, self.changes)
@@ -35,6 +37,18 @@ class Namespace:
     async def close(self) -> None:
         """End all streams."""
         await asyncio.gather(*(one.close() for one in (*self._objects.values(), *self._pods.values(), self._events)))
+
+    async def check_rights(self, kind: WorkloadKind, path: str, *side: str) -> None:
+        """Look, once, whether workloads of a kind can be made, with these things beside them, followed and removed.
+
+        Raises:
+            Forbidden: the account may not; with the rules that are missing.
+        """
+        needed = (path, *side)
+        if needed not in self._checked:
+            workload = Right(kind.group, path.rpartition("/")[2], WORKLOAD)
+            await check_rights(self._cluster, self.name, workload, *(Right("", one, ("create",)) for one in side))
+            self._checked.add(needed)
 
     def pod_path(self, pod: JsonObject) -> str:
         """The API's path to a pod."""
@@ -120,13 +134,13 @@ async def plural_of(cluster: Cluster, kind: WorkloadKind) -> str:
     """The API's own word for a kind.
 
     Raises:
-        LaunchError: the cluster does not have it.
+        BadInput: the cluster does not have it.
     """
     if kind.plural:
         return kind.plural
     root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.api_version}"
-    told = await cluster.read(root)
+    told = await cluster.find(root) or {}
     for one in cast("list[JsonObject]", told.get("resources") or []):
         if one.get("kind") == kind.kind and "/" not in str(one.get("name")):
             return str(one["name"])
-    raise LaunchError(f"This cluster has no {kind.kind} in {kind.api_version}", do="Install its definition (CRD)")
+    raise BadInput(f"This cluster has no {kind.kind} in {kind.api_version}", do="Install its definition (CRD)")

@@ -18,7 +18,12 @@ from launch_jobs.job import JsonObject
 Key = Callable[[JsonObject], str | None]
 """The name of the attempt that an object belongs to; None: it is none of ours."""
 
-_WATCH_S = 60
+_WATCH_S = 15
+"""A connection that is dead without a word is noticed when its watch should have ended."""
+
+_SHORT_S = 1.0
+"""A watch that ends sooner was cut off: the next one waits, so as not to be a flood."""
+
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -96,19 +101,23 @@ class Mirror:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _follow(self) -> None:
-        pauses = iter(_PAUSES_S)
+        clock, pauses = asyncio.get_running_loop().time, iter(_PAUSES_S)
         while True:
+            begun, error = clock(), LaunchError(f"the watch of {self._path} is cut off")
             try:
                 if not self._version:
                     await self._list()
                 self._sees(None)
                 await self._watch()
+            except WatchExpired as expired:
+                self._version, error = "", expired
+            except LaunchError as failed:
+                error, begun = failed, clock()
+            if clock() - begun >= _SHORT_S:
                 pauses = iter(_PAUSES_S)
-            except WatchExpired:
-                self._version = ""
-            except LaunchError as error:
-                self._sees(error)
-                await asyncio.sleep(next(pauses, _PAUSES_S[-1]))
+                continue
+            self._sees(error)
+            await asyncio.sleep(next(pauses, _PAUSES_S[-1]))
 
     def _sees(self, error: LaunchError | None) -> None:
         was_blind = self.error is not None
@@ -128,14 +137,18 @@ class Mirror:
                 self._changes.tell(name)
 
     async def _watch(self) -> None:
+        was_heard = False
+        query = {**self._query, "resourceVersion": self._version}
         try:
-            query = {**self._query, "resourceVersion": self._version}
             async with aclosing(self._cluster.watch(self._path, query, seconds=_WATCH_S)) as events:
                 async for event in events:
+                    was_heard = True
                     self._apply(str(event.get("type")), cast("JsonObject", event["object"]))
         except Unavailable:
-            # Where a watch is cut off after it was silent for long, nothing is wrong: go on from the same version.
-            await self._cluster.read(self._path, {**self._query, "limit": "1"})
+            if was_heard:  # a watch that is cut off is no harm while the server is there: go on from the same version
+                await self._cluster.read(self._path, {**self._query, "limit": "1"})
+            else:  # perhaps nothing comes through at all
+                await self._list()
 
     def _apply(self, kind: str, one: JsonObject) -> None:
         self._version = _version_of(one) or self._version

@@ -1,0 +1,1 @@
+"""What a run on a Kubernetes cluster takes: ours, the stock prefect-kubernetes worker's, and plain `kubectl`."""
