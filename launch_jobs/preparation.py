@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
@@ -19,7 +18,8 @@ from launch_jobs.config_files.rendering import changed_files
 from launch_jobs.context import LaunchContext
 from launch_jobs.datasets import AnyDataset, CarriedDataset, cached_folder, dataset_cache, find_datasets
 from launch_jobs.docker_access import DockerAccess, with_registry
-from launch_jobs.errors import BadInput, LaunchError, Refused
+from launch_jobs.errors import BadInput, BuildError, LaunchError, Refused, Unavailable
+from launch_jobs.full_disk import on_disk, tells_ill_disk
 from launch_jobs.images import (
     bring_ready,
     build_planned,
@@ -48,8 +48,6 @@ from launch_jobs.targets.template import merge_variables, render_configuration
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-_DISK_S = 2.0
-_DISK_IS_ILL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
 class RunCancelled(LaunchError):
@@ -196,7 +194,12 @@ async def _prepare_image(
     )
     limit = configuration.build_timeout
     building = build_planned(what, resolved.version, context.store, builder, say)
-    image = await within(limit, building, _not_built("image", limit))
+    try:
+        image = await within(limit, building, _not_built("image", limit))
+    except BuildError as error:
+        if tells_ill_disk(error):
+            raise Unavailable(error.what, do="Make room where images are built") from error
+        raise
     return Prepared(image=image, workdir=what.workdir or None, root=what.root or None)
 
 
@@ -240,22 +243,12 @@ async def _prepare_folder(context: LaunchContext, resolved: Resolved, say: Say) 
     environment = ""
     if job.environment.python:
         fetch = partial(fetch_wheels, job.environment.wheels, context.store)
-        environment = str(await prepare_environment(job.environment, context.settings, say, fetch=fetch))
+        making = partial(prepare_environment, job.environment, context.settings, say, fetch=fetch)
+        environment = str(await on_disk(making, say))
     root = context.settings.home / "sources" / attempt_name(context.run, context.attempt)
     if not root.exists():
-        await _on_disk(lambda: _checkout(context, resolved.version, root))
+        await on_disk(lambda: asyncio.to_thread(_checkout, context, resolved.version, root), say)
     return Prepared(image=environment, workdir=str(root / job.entrypoint.directory), root=str(root))
-
-
-async def _on_disk(make: Callable[[], None]) -> None:
-    """Make something on this host's disk. While that is full or fails we wait: it is never the run's failure."""
-    while True:
-        try:
-            return await asyncio.to_thread(make)
-        except OSError as error:
-            if error.errno not in _DISK_IS_ILL:
-                raise
-        await asyncio.sleep(_DISK_S)
 
 
 def _checkout(context: LaunchContext, version: JobVersion, into: Path) -> None:

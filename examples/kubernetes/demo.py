@@ -24,12 +24,12 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+import launch_jobs as lj
 from launch_jobs.store.jobs import open_store
 
 HERE = Path(__file__).parent
 DIGITS, PROGRAMS = HERE.parent / "digits", HERE / "programs"
 NUMBERS = 1_000_000
-FINAL = {"completed", "failed", "crashed", "cancelled"}
 PATIENCE_S = 1800
 REGISTRY = "import sys, blocks; blocks.Registry(address=sys.argv[1], namespace='launch-demo').save('demo')"
 console = Console(width=None if sys.stdout.isatty() else 160)
@@ -76,29 +76,25 @@ def make_queues(cluster, registry, home):
 
 def submit_all():
     """The runs, by what they are here for; `spot` first, for the others go on while it is preempted."""
-    train = ["job", "create", "code", str(PROGRAMS), "--name"]
-    launch(*train, "long-training", "--", sys.executable, "long_training.py")
-    launch(*train, "sum-ranks", "--", sys.executable, "sum_ranks.py", "--numbers", str(NUMBERS))
-    launch("run", "--name", "digits", "--", sys.executable, "train.py", "--n-estimators", "50", folder=DIGITS)
-    wanted = {
-        "spot": ("long-training", "-q", "spot"),
-        "next": ("long-training", "-q", "spot", "--arg=--hours=0"),
-        "pair": ("sum-ranks", "-q", "pair"),
-        "gpu": ("digits", "-q", "gpu", "-p", "n_estimators=300"),
+    training = lj.capture_code(PROGRAMS, [sys.executable, "long_training.py"], name="long-training")
+    sums = lj.capture_code(PROGRAMS, [sys.executable, "sum_ranks.py", "--numbers", str(NUMBERS)], name="sum-ranks")
+    return {
+        "spot": lj.submit(training, queue="spot"),
+        "next": lj.submit(training, queue="spot", args=["--hours=0"]),
+        "pair": lj.submit(sums, queue="pair"),
+        "gpu": lj.submit("digits", queue="gpu", parameters={"n_estimators": 300}),
     }
-    return {name: launch("submit", *words, "--name", name, "--json")["id"] for name, words in wanted.items()}
 
 
-def follow(ids, pressed):
-    """Show the runs live until they are over, and press on one of them; the runs, by what they are here for."""
+def follow(submitted, pressed):
+    """Show the runs live until they are over, and press on one of them; what is known of them then."""
     started = time.monotonic()
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            listed = {run["id"]: run for run in launch("list", "--json", quiet=True)}
-            runs = {name: listed[run] for name, run in ids.items()}
             waits = next(pressed, None)
+            runs = {name: run.info for name, run in submitted.items()}
             live.update(table_of(runs, {"spot": f"waits for {waits}"} if waits else {}), refresh=True)
-            if all(run["state"] in FINAL for run in runs.values()):
+            if all(run.state.is_final for run in runs.values()):
                 return runs
             if time.monotonic() - started > PATIENCE_S:
                 sys.exit("The runs are not over after 30 minutes")
@@ -111,13 +107,11 @@ def table_of(runs, happened):
     for column in ("job", "queue", "what happened", "attempts", "state", "seconds", "metric"):
         table.add_column(column, overflow="fold")
     for name, run in runs.items():
-        seconds = "" if run["duration_s"] is None else f"{run['duration_s']:.1f}"
-        metric = " ".join(
-            f"{key}={run['metrics'][key]}" for key in ("accuracy", "sum", "steps") if key in run["metrics"]
-        )
-        job = (run["job_label"] or run["job"]).partition("@")[0]
-        told = happened.get(name) or run["reason"] or ""
-        table.add_row(job, run["queue"], escape(told), str(run["attempt"] or ""), run["state"], seconds, metric)
+        seconds = "" if run.duration_s is None else f"{run.duration_s:.1f}"
+        metric = " ".join(f"{key}={run.metrics[key]}" for key in ("accuracy", "sum", "steps") if key in run.metrics)
+        job = run.job_label or run.job.partition("@")[0]
+        told = happened.get(name) or run.reason or ""
+        table.add_row(job, run.queue, escape(told), str(run.attempt or ""), run.state, seconds, metric)
     return table
 
 
@@ -129,16 +123,16 @@ def story_of(runs, ends, nodes, large):
     lines["next"] += ", behind it"
     if len(ends["spot"]) > 1:
         lines["spot"] = f"{ends['spot'][0].message}; came back when GPUs were free"
-    return {name: line if runs[name]["state"] == "completed" else runs[name]["reason"] for name, line in lines.items()}
+    return {name: line if runs[name].state == "completed" else runs[name].reason for name, line in lines.items()}
 
 
 def promises_of(runs, ends, nodes, cluster):
     """What is promised, and whether it was kept."""
     small, large = cluster.gpu_nodes()[0], cluster.gpu_nodes()[-1]
-    metrics = {name: run["metrics"] for name, run in runs.items()}
+    metrics = {name: run.metrics for name, run in runs.items()}
     hosts = {node for _, node, product in cluster.gpu_nodes() if product == large[2]}
     spot, behind = ends["spot"], ends["next"]
-    is_complete = all(run["state"] == "completed" for run in runs.values())
+    is_complete = all(run.state == "completed" for run in runs.values())
     yield "every run completed", is_complete
     if not is_complete:
         return
@@ -155,8 +149,8 @@ def promises_of(runs, ends, nodes, cluster):
 
 def ends_of(store, run):
     """How each attempt of a run ended."""
-    for number in range(1, (run["attempt"] or 0) + 1):
-        if end := store.outcome(run["id"], number):
+    for number in range(1, (run.attempt or 0) + 1):
+        if end := store.outcome(run.id, number):
             yield end
 
 
@@ -176,12 +170,12 @@ def play(cluster, registry, home):
     cluster.make()
     small, large = make_queues(cluster, registry, home)
     launch("up")  # its agent serves the new queues, too
-    ids = submit_all()
-    pressed = cluster.pressed(ids["spot"], small[1], small[0])
-    runs = follow(ids, pressed)
+    launch("run", "--name", "digits", "--", sys.executable, "train.py", "--n-estimators", "50", folder=DIGITS)
+    submitted = submit_all()
+    runs = follow(submitted, cluster.pressed(submitted["spot"].id, small[1], small[0]))
     store = open_store((home / "store").as_uri())
     ends = {name: [*ends_of(store, run)] for name, run in runs.items()}
-    nodes = {name: cluster.nodes_of(run) for name, run in ids.items()}
+    nodes = {name: cluster.nodes_of(run.id) for name, run in runs.items()}
     console.print(table_of(runs, story_of(runs, ends, nodes, large)))
     kept = dict(promises_of(runs, ends, nodes, cluster))
     return {**kept, "nothing of the runs is left in the cluster": is_empty(cluster)}

@@ -2,9 +2,9 @@
 set -eu
 work=/work out=/work/out
 # HOME is a folder of `fetch` and `push` alone, and another one of `build`: what is configured there is nobody else's.
-export TMPDIR=$HOME/tmp XDG_RUNTIME_DIR=$HOME/run CONTAINERS_REGISTRIES_CONF=$HOME/registries.conf
-mkdir -p "$TMPDIR" "$XDG_RUNTIME_DIR"
-printf '%s' "$REGISTRIES" >"$CONTAINERS_REGISTRIES_CONF"
+export TMPDIR=$HOME/tmp XDG_RUNTIME_DIR=$HOME/run
+mkdir -p "$TMPDIR" "$XDG_RUNTIME_DIR" "$HOME/.config/containers"
+printf '%s' "$REGISTRIES" >"$HOME/.config/containers/registries.conf"
 
 case $1 in
 fetch)
@@ -22,6 +22,9 @@ fetch)
     done
     ;;
 build)
+    # An overlay in a user namespace: Linux 5.13 and a disk that is none itself. Else whole copies, which are slow.
+    export STORAGE_DRIVER=overlay
+    buildah info >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
     if [ -n "$BASE" ]; then
         buildah tag "$(buildah pull --quiet "dir:$work/base")" localhost/launch-base:1
         rm -rf "$work/base"

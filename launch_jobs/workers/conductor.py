@@ -32,11 +32,12 @@ from launch_jobs.conclusion import lost_outcome
 from launch_jobs.configured import configured_store
 from launch_jobs.context import LaunchContext, TargetKind, enter_context
 from launch_jobs.deployments import FLOW_ENTRYPOINT
+from launch_jobs.endings import outcome_state
 from launch_jobs.errors import LaunchError, NotFound, Refused, Unavailable
 from launch_jobs.execution import end_cancelled
 from launch_jobs.job import JsonObject
 from launch_jobs.patience import reach, stored
-from launch_jobs.run import Place
+from launch_jobs.run import Place, RunState
 from launch_jobs.spool import log_path
 from launch_jobs.workers.decision import Found
 from launch_jobs.workers.devices import Devices, Wanted
@@ -270,22 +271,37 @@ class Conductor:
             await client.set_task_run_state(task_run.id, Crashed(message="Its agent died; adopted"), force=True)
 
     async def end_cancelled(self, run: FlowRun) -> None:
-        """End a cancelled run whose agent is dead: its attempt first, then its state."""
+        """End a cancelled run that nobody works on: its attempt first, then its state."""
+        state, is_over = Cancelled(message="Cancelled; its container or process is gone"), False
         try:
             where = run.labels.get("launch.place")
             if where is not None:
                 store = await asyncio.to_thread(configured_store, self._settings)
                 attempt = int(str(run.labels["launch.attempt"]))
                 target, _ = await self.reach.target()
-                await end_cancelled(store, target, Place.parse(str(where)), run=str(run.id), attempt=attempt)
-            await self._end(run, Cancelled(message="Cancelled; its container or process is gone"))
+                outcome = await end_cancelled(store, target, Place.parse(str(where)), run=str(run.id), attempt=attempt)
+                if outcome.state is not RunState.CANCELLED and not await self._is_told(run, attempt):
+                    # It had ended by itself when it was to be cancelled; the server would let only Cancelled pass.
+                    state, is_over = outcome_state(outcome), True
+            await self._end(run, state, force=is_over)
         except LaunchError as error:
             _logger.warning("Run %s is still to be cancelled: %s", run.name, error)
 
-    async def _end(self, run: FlowRun, state: State[Any]) -> None:  # Prefect's own argument of an untyped state
+    async def _is_told(self, run: FlowRun, attempt: int) -> bool:
+        """Whether an attempt's end is in the run's history: then it is the next one that was cancelled."""
+        async with get_client() as client, translated_errors():
+            return told_ends(await client.read_flow_run_states(run.id)) >= attempt
+
+    async def _end(
+        self,
+        run: FlowRun,
+        state: State[Any],  # Prefect's own argument of an untyped state
+        *,
+        force: bool = False,
+    ) -> None:
         try:
             async with get_client() as client, translated_errors():
-                await client.set_flow_run_state(run.id, state)
+                await client.set_flow_run_state(run.id, state, force)
         except LaunchError as error:
             _logger.warning("The end of run %s could not be recorded yet: %s", run.name, error)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import IO
@@ -31,6 +33,11 @@ echo launch:100000:65536 | tee /etc/subuid >/etc/subgid
 """
 """The same as images/builder/Dockerfile."""
 
+_SMALL = (
+    r"\./(bin|lib|lib64|tmp|etc(/passwd|/group)?|usr|usr/(bin|lib|lib64)(/[a-z0-9_]+-linux-gnu)?)"
+    r"|\./usr/bin/(sh|dash|cat|cut|echo|env|false|grep|id|ls|sleep|test|true|wc)"
+    r"|\./usr/lib(64)?/(.*-linux-gnu/)?(ld-.*|libc|libpcre2-8|libselinux)(\.so.*)?"
+)
 _CAPABILITIES = ("--xattrs", "--xattrs-include=security.capability")
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -43,10 +50,24 @@ def push_builder(layout: Layout, registry: str) -> str:
 
 
 def push_base(layout: Layout, registry: str) -> str:
-    """See to it that a registry has the base image of tests; its repository and tag."""
+    """See to it that a registry has a small base image, a shell with a few programs; its repository and tag."""
     with FileLock(layout.home / "builder-lock"):
-        layer = base_layer(layout.home.parent)
-        return push_image(OneLayer("", layer, {"Env": ["LANG=C.UTF-8", _PATH]}), registry, "base", layer.stem[-12:])
+        layer = _small_layer(layout.home.parent)
+        return push_image(OneLayer("", layer, {"Env": [_PATH]}), registry, "small", layer.stem[-12:])
+
+
+def _small_layer(cache: Path) -> Path:
+    base = base_layer(cache)
+    wanted = cache / f"rootfs-small-{hashlib.sha256(f'{_SMALL} {base.name}'.encode()).hexdigest()[:12]}.tar"
+    if not wanted.exists():
+        with tempfile.TemporaryDirectory(dir=cache, prefix="builder.") as folder:
+            found = re.compile(_SMALL)
+            with tarfile.open(base) as source, tarfile.open(Path(folder) / "tar", "w") as archive:
+                for member in source:
+                    if found.fullmatch(member.name):
+                        archive.addfile(member, source.extractfile(member) if member.isreg() else None)
+            (Path(folder) / "tar").rename(wanted)
+    return wanted
 
 
 def _layer(cache: Path) -> Path:
@@ -62,7 +83,9 @@ def _layer(cache: Path) -> Path:
             shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
             _run("mknod", "-m", "666", str(root / "dev" / "null"), "c", "1", "3")
             _run("chroot", str(root), "sh", "-ec", _INSTALL)
-            _run("tar", "--numeric-owner", *_CAPABILITIES, "-C", str(root), "--exclude=./dev/*", "-cf", str(archive), ".")
+            _run(
+                "tar", "--numeric-owner", *_CAPABILITIES, "-C", str(root), "--exclude=./dev/*", "-cf", str(archive), "."
+            )
             archive.rename(wanted)
     return wanted
 

@@ -52,6 +52,8 @@ class OneLayer:
                 "os": "linux",
                 "config": self.settings,
                 "rootfs": {"type": "layers", "diff_ids": [layer]},
+                # Optional, but buildah 1.28 can build only one image upon one that has none.
+                "history": [{"created_by": "tests/cluster"}],
             }
         )
         size = self.layer.stat().st_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,16 +74,10 @@ class Yard:
         kinds = "jobs,pods,secrets"
         return self.cluster.kubectl(f"--namespace={self.namespace}", "get", kinds, "-l", LABEL, "--output=name").split()
 
-    async def until(self, what: str) -> None:
-        """Wait until a build told something."""
+    async def until(self, what: Callable[[], object]) -> None:
+        """Wait until something holds."""
         async with asyncio.timeout(200):
-            while not any(what in line for line in self.lines):
-                await asyncio.sleep(0.1)
-
-    async def is_clean(self) -> None:
-        """Wait until nothing is left."""
-        async with asyncio.timeout(100):
-            while self.left():
+            while not what():  # noqa: ASYNC110 # it is another process's
                 await asyncio.sleep(0.2)
 
     def output_of(self, image: str) -> str:
@@ -119,7 +114,33 @@ async def test_two_agents_build_one_image(yard: Yard) -> None:
     assert progress.step.number == progress.step.total > 4
     assert await yard.builder().find(made, yard.lines.append) == first
     assert yard.output_of(first) == "here\n1000\n"
-    await yard.is_clean()
+    await yard.until(lambda: not yard.left())
+
+
+async def test_an_environment_is_an_image_of_its_own(yard: Yard) -> None:
+    """Made by one build, and the base of the next, by the name that the plan's Dockerfile gives it."""
+    made, digest = await yard.plan(), sha256(uuid.uuid4().bytes)
+    tag = f"launch-jobs/env:{digest[7:39]}"
+    lines = [
+        f"FROM {made.base.reference}",
+        "COPY launch/ /opt/",
+        f'LABEL org.launch-jobs.environment-digest="{digest}"',
+    ]
+    _, *rest = made.dockerfile.splitlines(keepends=True)
+    both = made.model_copy(
+        update={
+            "environment_digest": digest,
+            "environment_tag": tag,
+            "environment_dockerfile": "\n".join([*lines, ""]),
+            "dockerfile": "".join([f"FROM {tag}\n", *rest]),
+            "files": {"launch/here": "environment\n"},
+        }
+    )
+    (yard.source / "run.sh").write_text("cat /opt/here; id -u\n")
+    image = await yard.build(both)
+    assert [line for line in yard.lines if line.startswith("Building")] == [f"Building {tag}", f"Building {both.tag}"]
+    assert yard.output_of(image) == "environment\n1000\n"
+    await yard.until(lambda: not yard.left())
 
 
 async def test_a_failed_build_tells_its_step_and_has_no_account(yard: Yard) -> None:
@@ -143,7 +164,7 @@ async def test_a_cancelled_build_is_gone(yard: Yard) -> None:
     """When the cancel is answered, no pod of it is there."""
     made = await yard.plan("RUN echo begun; sleep 600\n")
     building = asyncio.create_task(yard.build(made))
-    await yard.until("begun")
+    await yard.until(lambda: "begun" in yard.lines)
     building.cancel()
     await asyncio.gather(building, return_exceptions=True)
     assert not yard.left()

@@ -56,8 +56,7 @@ def _left_of(road: Road, run: str) -> list[str]:
     return [*listed.stdout.split(), *map(str, (road.home / "runs").glob(f"{attempt_name(run, 1)}*"))]
 
 
-@pytest.mark.parametrize("killed", [False, True])
-@pytest.mark.parametrize("target", ["docker", "process"])
+@pytest.mark.parametrize(("target", "killed"), [("docker", True), ("process", False)])
 async def test_a_cancel_of_what_was_created_and_not_started(
     road: Road, docker_base: str, target: str, killed: bool
 ) -> None:
@@ -68,8 +67,7 @@ async def test_a_cancel_of_what_was_created_and_not_started(
     await road.until_true(lambda: not _left_of(road, run))
 
 
-@pytest.mark.parametrize("killed", [False, True])
-@pytest.mark.parametrize("target", ["docker", "process"])
+@pytest.mark.parametrize(("target", "killed"), [("docker", False), ("process", True)])
 async def test_a_cancel_while_the_outputs_come_home(road: Road, docker_base: str, target: str, killed: bool) -> None:
     """Prefect takes nothing but Cancelled by then; the run tells the truth beside: the program had ended with 0."""
     run, info = await _cancelled_at(road, target, FINISHING, docker_base, killed=killed)

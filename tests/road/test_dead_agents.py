@@ -13,9 +13,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed, Pending, Running
 from walking import Road
 
+from launch_jobs import crashpoints
 from launch_jobs.client import connect
 from launch_jobs.run import RunState
-from launch_jobs.runs import retry_run
+from launch_jobs.runs import cancel_run, retry_run
 from launch_jobs.workers.conductor import DEATHS_LABEL
 from launch_jobs.workers.ownership import Ownership
 
@@ -76,6 +77,20 @@ async def test_what_arrives_after_an_end_changes_nothing(road: Road, tmp_path: P
     await retry_run(run)
     await road.until_true(starts.exists)
     assert (await road.end(run)).state is RunState.COMPLETED
+
+
+async def test_a_cancel_that_comes_after_the_end_leaves_the_end(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its outcome is in the store and not told yet: so it is told, and not that the run was cancelled."""
+    queue = await road.queue("process")
+    monkeypatch.setenv(crashpoints.VARIABLE, "outcome.after")
+    agent = road.agent("-q", queue)
+    run = await road.submit(road.job("exit 3"), queue)
+    await road.until_true(lambda: agent.process.poll() is not None)
+    monkeypatch.delenv(crashpoints.VARIABLE)
+    assert await cancel_run(run) is RunState.CANCELLING
+    road.agent("-q", queue)
+    info = await road.end(run)
+    assert (info.state, info.exit_code) == (RunState.FAILED, 3)
 
 
 async def test_an_attempt_that_is_gone_is_not_started_again(road: Road, tmp_path: Path) -> None:

@@ -32,17 +32,26 @@ class _Replicas:
         self._folder = folder
         self._agents: dict[str, Agent] = {}
 
-    async def start(self, name: str) -> None:
-        """Start one more agent, and wait until it has its Lease."""
-        road, home = self.kube.road, self._folder / name
-        road.host = home
+    async def start_first(self) -> None:
+        """Make the queue, with its first agent."""
+        home = self._new_home("a")
+        await self.kube.make_queue()
+        await self._has_lease(home, self.kube.road.agents[-1])
+
+    async def start(self, *names: str) -> None:
+        """Start more agents at once."""
+        begun = [(self._new_home(name), self.kube.road.agent("-q", self.kube.queue)) for name in names]
+        for home, agent in begun:
+            await self._has_lease(home, agent)
+
+    def _new_home(self, name: str) -> Path:
+        self.kube.road.host = home = self._folder / name
         home.mkdir()
-        if not self.kube.queue:
-            await self.kube.make_queue()
-        else:
-            road.agent("-q", self.kube.queue)
-        await road.until_true(lambda: (identity_of(home) or "none") in self.leases())
-        self._agents[identity_of(home) or ""] = road.agents[-1]
+        return home
+
+    async def _has_lease(self, home: Path, agent: Agent) -> None:
+        await self.kube.road.until_true(lambda: (identity_of(home) or "none") in self.leases())
+        self._agents[identity_of(home) or ""] = agent
 
     def leases(self) -> str:
         """A line a Lease: its holder, and for how long it counts."""
@@ -94,11 +103,10 @@ def replicas(
 async def test_a_run_goes_from_agent_to_agent(replicas: _Replicas) -> None:
     """Killed, frozen, asked to leave: long before the server shows it. One Job, its exit code, its log, its outputs."""
     kube = replicas.kube
-    await replicas.start("a")
+    await replicas.start_first()
     replicas.run = await kube.submit(_SCRIPT)
     await kube.running(replicas.run, "one")
-    await replicas.start("b")
-    await replicas.start("c")
+    await replicas.start("b", "c")
     made = replicas.jobs()
     await replicas.hit(signal.SIGKILL)
     frozen = await replicas.hit(signal.SIGSTOP)

@@ -71,7 +71,7 @@ class Mirror:
         self._cluster, self._path, self._key, self._changes = cluster, path, key, changes
         self._query = {"labelSelector": selector} if selector else {}
         self._objects: dict[str, dict[str, JsonObject]] = {}
-        self._version = ""
+        self._version, self._was_listed = "", False
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.error: LaunchError | None = None
@@ -90,7 +90,7 @@ class Mirror:
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._follow())
         await self._ready.wait()
-        if self.error is not None and not self._version:
+        if self.error is not None and not self._was_listed:
             raise self.error
         return self.error is None
 
@@ -131,7 +131,7 @@ class Mirror:
         before, self._objects = self._objects, {}
         for one in _items(told):
             self._put(one)
-        self._version = _version_of(told)
+        self._version, self._was_listed = _version_of(told), True
         for name in {*before, *self._objects}:
             if before.get(name) != self._objects.get(name):
                 self._changes.tell(name)
