@@ -133,8 +133,9 @@ class Conductor:
             begun = {DEATHS_LABEL: 0} if run.labels.get(DEATHS_LABEL) else {}
             async with translated_errors():
                 await self._check_tenure(client, run)
-                await client.update_flow_run_labels(run.id, {**labels, **begun})
-                await self._check_tenure(client, run)  # that call may have been long on its way
+                if begun or not labels.items() <= run.labels.items():  # an adopted one has them
+                    await client.update_flow_run_labels(run.id, {**labels, **begun})
+                    await self._check_tenure(client, run)  # that call may have been long on its way
 
         target, access = await self.reach.target()
         store = await stored(configured_store, self._settings)

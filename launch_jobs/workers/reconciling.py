@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import StateType, WorkerStatus
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Crashed, Running
@@ -95,26 +96,40 @@ class Reconciler:
     async def look_after(self, runs: list[FlowRun]) -> None:
         """Decide about each run, and do it."""
         self._claims = {run.id: self._claims[run.id] for run in runs if run.id in self._claims}
-        gate = asyncio.Semaphore(_AT_ONCE)
+        others = [run for run in runs if run.id not in self._worker.active]
+        failed: list[BaseException] = []
+        for start in range(0, len(others), _AT_ONCE):
+            failed += await self._look_after(others[start : start + _AT_ONCE])
+        if failed:
+            raise failed[0]
 
-        async def one(run: FlowRun) -> None:
-            async with gate:
-                await self._look_after(run)
-
-        await asyncio.gather(*(one(run) for run in runs if run.id not in self._worker.active))
-
-    async def _look_after(self, run: FlowRun) -> None:
+    async def _look_after(self, runs: list[FlowRun]) -> list[BaseException]:
+        """Decide about a few runs at once, read anew by one call; what failed: no other run waits for that."""
         ownership = self._worker.ownership
-        if await self._is_left_to_others(run) or not ownership.take(str(run.id)):
-            return
+        left = [run for run in runs if not await self._is_left_to_others(run)]
+        taken = [run for run in left if ownership.take(str(run.id))]
+        fresh: list[FlowRun] = []
+        try:
+            # Their former owners may have ended them between our list and our locks.
+            fresh = await self._read([run.id for run in taken])
+        finally:
+            for run in {run.id for run in taken} - {run.id for run in fresh}:
+                ownership.release(str(run))
+        ended = await asyncio.gather(*map(self._act_or_release, fresh), return_exceptions=True)
+        return [error for error in ended if error is not None]
+
+    async def _act_or_release(self, run: FlowRun) -> None:
         is_kept = False
         try:
-            # Its former owner may have ended it between our list and our lock.
-            fresh = await self._worker.client.read_flow_run(run.id)
-            is_kept = fresh.state is not None and await self._act(fresh)
+            is_kept = run.state is not None and await self._act(run)
         finally:
             if not is_kept:
-                ownership.release(str(run.id))
+                self._worker.ownership.release(str(run.id))
+
+    async def _read(self, runs: list[UUID]) -> list[FlowRun]:
+        if not runs:
+            return []
+        return await self._worker.client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=runs)))
 
     async def _is_left_to_others(self, run: FlowRun) -> bool:
         """Whether nothing has changed about a run that was another living agent's when last seen."""

@@ -62,9 +62,10 @@ read -r found rest <"$new/sum" && echo "sum $found"
 """
 """Takes an archive of `$2` bytes on stdin once it says `ready`; says `sum` and its SHA-256, or why it has `failed`.
 
-The folders that are named after that keep what the image has in them. Each delivery begins anew, in a folder of its own;
-what a broken one left goes. A line now and then says that the connection lives while the disk is slow. Where it fails it
-goes on reading until the agent, who is told, sends no more: else its last words would be lost with the connection.
+The folders that are named after that keep what the image has in them. Each delivery begins anew, in a folder of its
+own; what a broken one left goes. A line now and then says that the connection lives while the disk is slow. Where it
+fails it goes on reading until the agent, who is told, sends no more: else its last words might be lost with the
+connection.
 """
 
 ACCEPT = """\

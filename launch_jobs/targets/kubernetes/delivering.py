@@ -243,12 +243,12 @@ class Deliveries:
         async with aclosing(self._cluster.run(pod, DATA, command, stdin=parcel.pieces())) as words:
             async for word in words:
                 said = (said + word)[-_LONGEST:]
-                *_, last = [b"", *said.split(b"\n")[:-1]]
+                lines = said.split(b"\n")[:-1]
                 if parcel.error is not None:
                     return f"they cannot be read: {parcel.error}"
-                if last == b"ready":
+                if b"ready" in lines:
                     parcel.go.set()
-                if last.startswith(b"failed"):
+                if any(line.startswith(b"failed") for line in lines):
                     break
-        lines = said.decode(errors="replace").split("\n")
-        return "; ".join(line for line in lines if line not in {"", "ready", "failed "})
+        told = said.decode(errors="replace").split("\n")
+        return "; ".join(line for line in told if line not in {"", "ready", "failed "})
