@@ -73,14 +73,17 @@ async def reached_cluster(choice: ClusterChoice, settings: LaunchSettings) -> Re
 async def _access(choice: ClusterChoice, settings: LaunchSettings) -> ClusterAccess:
     if choice.cluster_config and choice.credentials:
         raise BadInput("the queue names a cluster_config and credentials", do="Leave one of them out")
-    from launch_jobs.cluster import ClusterAccess  # not in agents that serve no cluster: its SDK takes 14 MB
+    # Not in agents that serve no cluster: what it needs takes 14 MB.
+    from launch_jobs.cluster import ClusterAccess
+    from launch_jobs.cluster.sdk import IMPORTING
 
     if choice.cluster_config:
         return _accessed(await _cluster_config(choice.cluster_config), choice.context)
     block = choice.credentials or (settings.kubernetes_credentials if choice.context is None else None)
     if block is None:
         return ClusterAccess(context=choice.context)
-    from prefect_kubernetes.credentials import KubernetesCredentials
+    with IMPORTING:
+        from prefect_kubernetes.credentials import KubernetesCredentials
 
     try:
         async with translated_errors():
@@ -96,7 +99,10 @@ async def _access(choice: ClusterChoice, settings: LaunchSettings) -> ClusterAcc
 
 
 async def _cluster_config(block: str) -> KubernetesClusterConfig:
-    from prefect_kubernetes.credentials import KubernetesClusterConfig
+    from launch_jobs.cluster.sdk import IMPORTING
+
+    with IMPORTING:
+        from prefect_kubernetes.credentials import KubernetesClusterConfig
 
     try:
         async with translated_errors():

@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 import yaml
-from cluster import ATTEMPT, LOW, Cluster
+from demo_cluster import ATTEMPT, LOW, Cluster
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.live import Live

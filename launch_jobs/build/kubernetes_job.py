@@ -18,13 +18,14 @@ from launch_jobs.build.kubernetes_words import (
     condition_of,
     failure,
     is_disrupted,
+    is_over,
     pushed_digest,
     steps_of,
     told_step,
     why_waiting,
 )
 from launch_jobs.cluster import Cluster, ClusterConflict, CommandFailed, WatchExpired
-from launch_jobs.errors import BuildError, LaunchError, NotFound, Refused, Unavailable
+from launch_jobs.errors import BadInput, BuildError, LaunchError, Refused, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.names import Digest
 
@@ -41,6 +42,11 @@ _ILL_S = 600.0
 _HELP_S = 20.0
 """How long after its start the files of a build are left to the agent that made it; then another one brings them."""
 
+_SILENCE_S = 60.0
+_SLOWEST = 1_000_000
+"""Bytes a second, below which the way to a pod is thought to be broken."""
+
+_NOT_YET = Unavailable("they were not brought yet")
 _TRIES = 3
 _CHUNK = 1 << 18
 _UNPACK = """
@@ -150,19 +156,22 @@ class ClusterBuild:
     async def _followed(
         self, build: ImageBuild, made: JsonObject, context: IO[bytes], *, is_ours: bool
     ) -> Digest | None:
-        feeding = _Feed(context, patience_s=0.0 if is_ours else _HELP_S)
+        feed = _Feed(context, patience_s=0.0 if is_ours else _HELP_S)
         ending = asyncio.ensure_future(self._end(made))
-        following = asyncio.ensure_future(self._follow(build.name, feeding))
+        following = asyncio.ensure_future(self._follow(build.name))
+        feeding = asyncio.ensure_future(self._feed(build.name, feed))
+        pending: set[asyncio.Future[object]] = {ending, following, feeding}
         try:
-            await asyncio.wait({ending, following}, return_when=asyncio.FIRST_COMPLETED)
-            if following.done():
-                following.result()
-            over = await ending
+            while not ending.done():
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for one in done:
+                    one.result()
+            over = ending.result()
             await asyncio.wait({following}, timeout=_LAST_LINES_S)
         finally:
-            ending.cancel()
-            following.cancel()
-            await asyncio.gather(ending, following, return_exceptions=True)
+            for one in (ending, following, feeding):
+                one.cancel()
+            await asyncio.gather(ending, following, feeding, return_exceptions=True)
         pod = await self._patiently(lambda: self._pod(build.name))
         return await self._judged(build, over, pod, is_ours=is_ours)
 
@@ -215,16 +224,14 @@ class ClusterBuild:
             await asyncio.sleep(_LOOK_S)
         return None
 
-    async def _follow(self, name: str, feeding: _Feed) -> None:
-        """Bring the files, and pass the lines of each step on; ends with the last step, or with one that fails."""
+    async def _follow(self, name: str) -> None:
+        """Pass the lines of each step on; ends with the last step, or with one that fails."""
         for step in STEPS:
             pod, state = await self._begun(name, step)
-            if state.is_running and step == STEPS[0]:
-                await self._feed(name, pod, feeding)
             await self._lines(pod, step)
             while state.code is None:
-                _, state = await self._begun(name, step)
                 await asyncio.sleep(_LOOK_S)
+                _, state = await self._begun(name, step)
             if state.code:
                 return
 
@@ -239,7 +246,9 @@ class ClusterBuild:
             pod = await self._patiently(lambda: self._pod(name))
             state = next((one for one in steps_of(pod or {}) if one.name == step), None)
             if pod and state and (state.is_running or state.code is not None):
-                return f"{self._core}/pods/{_metadata(pod)['name']}", state
+                return self._path(pod), state
+            if pod and is_over(pod):
+                return self._path(pod), StepState(step, code=1)
             why = why_waiting(pod or {})
             if why and why != said:
                 self._log(f"The build's pod waits: {why}")
@@ -250,21 +259,31 @@ class ClusterBuild:
                 raise BuildError(f"the build's pod did not start: {why}", do=do)
             await asyncio.sleep(_LOOK_S)
 
-    async def _feed(self, name: str, pod: str, feeding: _Feed) -> None:
-        """Bring the files, unless somebody has; of several bringers the first one counts."""
-        await asyncio.sleep(feeding.patience_s)
-        command = ("sh", "-ec", _UNPACK, "launch-unpack", str(feeding.size), feeding.digest)
-        while (await self._begun(name, STEPS[0]))[1].is_running:
-            try:
-                async for _ in self._cluster.run(pod, STEPS[0], command, stdin=feeding.chunks()):
-                    pass
-            except LaunchError as error:
-                failed = error
-            else:
+    async def _feed(self, name: str, feed: _Feed) -> None:
+        """Bring the files, unless somebody does; of several bringers the first one counts."""
+        command = ("sh", "-ec", _UNPACK, "launch-unpack", str(feed.size), feed.digest)
+        clock = asyncio.get_running_loop().time
+        until = clock() + feed.patience_s
+        while (begun := await self._begun(name, STEPS[0]))[1].is_running:
+            failed = await self._brought(begun[0], command, feed) if clock() >= until else _NOT_YET
+            if failed is None:
                 return
             await asyncio.sleep(_LOOK_S)
             if isinstance(failed, CommandFailed) and (await self._begun(name, STEPS[0]))[1].is_running:
                 raise BuildError(f"the files of the build did not arrive: {failed.what}", do="Try again") from failed
+
+    async def _brought(self, pod: str, command: tuple[str, ...], feed: _Feed) -> LaunchError | None:
+        """Send the files; what went wrong, if anything did."""
+        try:
+            async with asyncio.timeout(_SILENCE_S + feed.size / _SLOWEST):
+                async for _ in self._cluster.run(pod, STEPS[0], command, stdin=feed.chunks()):
+                    pass
+        except LaunchError as error:
+            return error
+        except TimeoutError:
+            self._log("The build's files were not taken; sending them again")
+            return _NOT_YET
+        return None
 
     async def _lines(self, pod: str, step: str) -> None:
         """Pass on what a step prints, to its end; after a broken connection, from where it was."""
@@ -278,8 +297,8 @@ class ClusterBuild:
                         if number > seen:
                             seen = number
                             self._say(line)
-            except NotFound:
-                return
+            except BadInput:
+                return  # the pod is gone, or that step never began
             except Unavailable:
                 await asyncio.sleep(_LOOK_S)
                 continue
@@ -307,6 +326,9 @@ class ClusterBuild:
         told = await self._cluster.read(f"{self._core}/pods", {"labelSelector": f"{LABEL}={name}"})
         pods = cast("list[JsonObject]", told.get("items") or [])
         return pods[0] if pods else None
+
+    def _path(self, pod: JsonObject) -> str:
+        return f"{self._core}/pods/{_metadata(pod)['name']}"
 
     async def _remove(self, made: JsonObject, *, wait: bool = False) -> None:
         """Delete the Job with all that is its own; with `wait` it returns when no pod of it is left."""
@@ -341,7 +363,7 @@ class _Feed:
     def __init__(self, context: IO[bytes], *, patience_s: float) -> None:
         self._context, self.patience_s = context, patience_s
         context.seek(0)
-        self.digest = hashlib.file_digest(cast("IO[bytes]", context), "sha256").hexdigest()  # pyright: ignore[reportArgumentType] # a file
+        self.digest = hashlib.file_digest(context, "sha256").hexdigest()  # pyright: ignore[reportArgumentType] # a file
         self.size = context.tell()
 
     async def chunks(self) -> AsyncIterator[bytes]:

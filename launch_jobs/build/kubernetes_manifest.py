@@ -136,7 +136,7 @@ def _pod(build: ImageBuild, options: ClusterBuilder) -> JsonObject:
         "imagePullSecrets": [{"name": name} for name in options.image_pull_secrets],
         "initContainers": [containers["fetch"], containers["build"]],
         "containers": [containers["push"]],
-        "volumes": _volumes(build, options),
+        "volumes": [*_volumes(build, options)],
     }
     if options.service_account:
         pod["serviceAccountName"] = options.service_account
@@ -164,7 +164,7 @@ def _container(step: str, build: ImageBuild, options: ClusterBuilder) -> JsonObj
         "env": [{"name": name, "value": value} for name, value in env.items()],
         "resources": {"requests": limits, "limits": limits},
         "securityContext": _user_namespaces(options) if is_build else _restricted(),
-        "volumeMounts": _build_mounts(options) if is_build else _account_mounts(),
+        "volumeMounts": [*(_build_mounts(options) if is_build else _account_mounts())],
     }
 
 

@@ -93,6 +93,11 @@ def condition_of(job: JsonObject) -> JsonObject | None:
     return None
 
 
+def is_over(pod: JsonObject) -> bool:
+    """Whether none of its steps will run any more."""
+    return cast("JsonObject", pod.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
+
+
 def is_disrupted(pod: JsonObject) -> bool:
     """Whether a pod ended by what happened to its node, or had to make room, and not by its build."""
     status = cast("JsonObject", pod.get("status") or {})

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -134,12 +135,12 @@ class _Repository:
     async def _get(self, path: str, accept: str) -> bytes | None:
         """The content at a path; None: it is not there."""
         answer = await self._ask(path, accept)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
             self._authorization = await self._authorized(answer.headers.get("WWW-Authenticate", ""))
             answer = await self._ask(path, accept)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code != HTTPStatus.OK:
             raise _error(self._reference, answer)
         if len(answer.content) > _LARGEST:
             raise Refused(f"The registry gives far too much for {self._reference}")
@@ -157,7 +158,7 @@ class _Repository:
         asked = {name: told[name] for name in ("service", "scope") if name in told}
         headers = {"Authorization": self._basic} if self._login else {}
         answer = await self._client.get(told["realm"], params=asked, headers=headers)
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code != HTTPStatus.OK:
             raise _error(self._reference, answer)
         tokens = cast("dict[str, str]", answer.json())
         return f"Bearer {tokens.get('token') or tokens['access_token']}"
@@ -198,8 +199,8 @@ def _chosen(index: JsonObject, platform: str, reference: ImageRef) -> str:
 def _error(reference: ImageRef, answer: httpx.Response) -> LaunchError:
     status = answer.status_code
     what = f"{reference}: status {status}"
-    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return Refused(f"The registry refuses; {what}", do="Mend the account (Registry block)")
-    if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Unavailable(f"The registry does not answer; {what}", do="Try again")
     return BadInput(f"The registry cannot be used; {what}", do="Check its address")

@@ -11,6 +11,7 @@ from launch_jobs.cluster.failures import (
     OverQuota,
     WatchExpired,
     forbidden,
+    until_allowed,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "WatchExpired",
     "forbidden",
     "sign_of_life",
+    "until_allowed",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launch_jobs.cluster.sdk import sdk
 from launch_jobs.errors import Unavailable
 from launch_jobs.job import JsonObject
 
@@ -34,18 +35,15 @@ async def configuration_of(access: ClusterAccess) -> Configuration:
     Raises:
         Unavailable: there are none, or they cannot be read.
     """
-    from kubernetes_asyncio import config
-    from kubernetes_asyncio.client import Configuration
-
-    made = Configuration()
+    config, made = sdk().config, sdk().configuration()
     try:
         if access.config is not None:
-            await config.load_kube_config_from_dict(access.config, access.context, made)  # pyright: ignore[reportUnknownMemberType] # untyped
+            await config.load_kube_config_from_dict(access.config, access.context, made)
         elif access.context is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(made)  # pyright: ignore[reportUnknownMemberType] # untyped
+            config.load_incluster_config(made)
         else:
             _check_is_there()
-            await config.load_kube_config(context=access.context, client_configuration=made)  # pyright: ignore[reportUnknownMemberType] # untyped
+            await config.load_kube_config(context=access.context, client_configuration=made)
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
         raise Unavailable(
             f"no Kubernetes cluster is configured: {str(error)[:200]}",

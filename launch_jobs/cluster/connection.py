@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, cast
@@ -12,6 +13,7 @@ import aiohttp
 from launch_jobs.cluster.access import ClusterAccess, configuration_of
 from launch_jobs.cluster.failures import broken, error_of, silent, status_of
 from launch_jobs.cluster.frames import Content, Socket
+from launch_jobs.cluster.sdk import sdk
 from launch_jobs.job import JsonObject
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ Query = Mapping[str, str | Sequence[str]]
 _CONNECT_S = 10.0
 _GOODBYE_S = 0.1
 _HEARTBEAT_S = 30
+_TLS_BUFFER = 1 << 15
+"""Bytes. asyncio's own 256 KiB for each connection are 50 MB where 200 logs are followed."""
 
 
 class Answer(Protocol):
@@ -138,12 +142,10 @@ class Connection:
     async def _opened(self) -> tuple[_Caller, _Caller]:
         async with self._opening:
             if self._client is None or self._sockets is None:
-                from kubernetes_asyncio.client import ApiClient
-                from kubernetes_asyncio.stream import WsApiClient
-
+                SSLProtocol.max_size = _TLS_BUFFER  # there is no other way to choose it
                 configuration = await configuration_of(self._access)
-                self._client = _caller(ApiClient(configuration))
-                self._sockets = _caller(WsApiClient(configuration, heartbeat=_HEARTBEAT_S))
+                self._client = _caller(sdk().client(configuration))
+                self._sockets = _caller(sdk().sockets(configuration, heartbeat=_HEARTBEAT_S))
             return self._client, self._sockets
 
 

@@ -61,6 +61,15 @@ async def broken() -> AsyncGenerator[None]:
         raise silent(error) from error
 
 
+@asynccontextmanager
+async def until_allowed() -> AsyncGenerator[None]:
+    """Wait for what an account may not do any more: it is no end of a run that was begun with it."""
+    try:
+        yield
+    except Forbidden as error:
+        raise Unavailable(error.what, do=error.do) from error
+
+
 def silent(error: Exception) -> Unavailable:
     """Nobody answers, or the connection broke."""
     if isinstance(error, aiohttp.ClientSSLError):

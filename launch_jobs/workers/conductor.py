@@ -112,7 +112,7 @@ class Conductor:
                 await self._run_flow(client, run, template, cancelled, adopted=with_dead)
 
         self._tenures[run.id] = tenure
-        tenure.work = asyncio.current_task()
+        tenure.begin()
         try:
             await reach(once)
         except LaunchError as error:

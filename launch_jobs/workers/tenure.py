@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from launch_jobs.runs import CLAIM
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 SURE_S = 10.0
 """For how long a claim needs no second look: nobody takes a run over sooner."""
+
+
+_RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+_CURRENT: ContextVar[Tenure | None] = ContextVar("tenure", default=None)
 
 
 def clock_s() -> float:
@@ -38,8 +44,14 @@ class Tenure:
         self._sure_s = sure_s
         self._sure_until = (clock_s() if since is None else since) + sure_s
         self.is_lost = False
-        self.work: asyncio.Task[object] | None = None
-        """What is done for the run."""
+        self._work: asyncio.Task[object] | None = None
+
+    def begin(self) -> None:
+        """What the current task does from now on is done for the run, and so is what it logs there."""
+        self._work = asyncio.current_task()
+        _CURRENT.set(self)
+        for name in _RUN_LOGGERS:
+            logging.getLogger(name).addFilter(_is_told)
 
     async def holds(self, client: PrefectClient, run: UUID) -> bool:
         """Whether the run is still ours; asks the server if we were not heard of for a while."""
@@ -58,9 +70,15 @@ class Tenure:
         if not is_taken(await client.read_flow_run_states(run), self._identity):
             return False
         self.is_lost = True
-        if self.work is not None:
-            self.work.cancel()
+        if self._work is not None:
+            self._work.cancel()
         return True
+
+
+def _is_told(_: logging.LogRecord) -> bool:
+    """Not in the log of a run that another agent has: the engine would say there that it crashed."""
+    tenure = _CURRENT.get()
+    return tenure is None or not tenure.is_lost
 
 
 def is_ours(states: list[State[Any]], identity: str) -> bool:  # Prefect's untyped states

@@ -6,13 +6,16 @@ import asyncio
 import signal
 import time
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 from fault_bench import AgentProcess, How
+from fault_checker import RECOVERY_S
 from fault_hosts import Host, Way, are_possible, host_before
 from fault_kinds import WAIT_S
 from fault_proxy import Rule
 from fault_round import Round
+from fault_server import shown
 from prefect.client.schemas.objects import WorkerStatus
 
 from launch_jobs.client import connect
@@ -54,6 +57,15 @@ async def _offline(round: Round) -> None:
                 return
             await asyncio.sleep(1)
     round.note_missed(False, "no agent went offline")
+
+
+async def _logs_shown(round: Round) -> None:
+    """Wait until Prefect shows all lines, or the time is over in which it shall: another agent may tell the ends."""
+    deadline = time.monotonic() + RECOVERY_S * round.bench.patience
+    wanted = {UUID(asked.run): asked.lines for asked in round.asked if asked.run}
+    while wanted and time.monotonic() < deadline:
+        await asyncio.sleep(1)
+        wanted = {run: lines for run, lines in wanted.items() if len(await shown(run)) < lines}
 
 
 async def row_locked(round: Round, runs: int) -> None:
@@ -112,6 +124,7 @@ async def partitioned(round: Round, runs: int) -> None:
     await asyncio.sleep(_TAKEN_OVER_S)
     one.heal()
     round.note_missed(first.lives, "the first agent has ended")
+    await _logs_shown(round)
 
 
 async def frozen_at(point: str, round: Round, runs: int) -> None:

@@ -6,6 +6,7 @@ All rounds are played at once, each with a proxy and a target of its own, by the
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import uuid
 from collections import defaultdict
@@ -26,6 +27,8 @@ from launch_jobs.targets.kubernetes.labels import ATTEMPT_LABEL
 from launch_jobs.targets.kubernetes.target import KubernetesTarget
 
 _GONE = '{"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}'
+_RULE = 'User "a" cannot list resource "pods" in API group "" in the namespace "n"'
+_NO_RIGHT = json.dumps({"kind": "Status", "code": 403, "reason": "Forbidden", "message": f"pods is forbidden: {_RULE}"})
 _COUNT = "i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 3"
 
 
@@ -58,6 +61,14 @@ async def _away(proxy: FaultProxy) -> None:
     proxy.come_back()
 
 
+async def _forbidden(proxy: FaultProxy) -> None:
+    """The account may do nothing for a while."""
+    proxy.rules.append(Rule(r"\S+ /api", "status", times=1000, status=403, body=_NO_RIGHT))
+    proxy.cut()
+    await asyncio.sleep(5)
+    proxy.come_back()
+
+
 def _rounds() -> dict[str, Round]:
     lost = tuple(Rule(what, "drop", times=2) for what in (r"POST .*/jobs$", r"DELETE .*/jobs/", r"DELETE .*/pods/"))
     busy = tuple(Rule(r"\S+ /api", "status", times=3, status=status, seconds=1) for status in (429, 503, 500))
@@ -69,6 +80,7 @@ def _rounds() -> dict[str, Round]:
         "forgotten versions": Round((Rule("watch=1", "status", times=9, status=410, body=_GONE),), what="status"),
         "dead watches": Round((Rule("watch=1", "delay", times=1000, seconds=60),), what="delay"),
         "dead log": Round((Rule("follow=true", "delay", times=1, seconds=60),), what="delay"),
+        "forbidden": Round(meddle=_forbidden, what="status"),
         "cut connections": Round(meddle=_cut_off, what="passed"),
         "away": Round(meddle=_away, what="passed"),
     }

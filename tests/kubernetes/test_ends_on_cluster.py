@@ -75,6 +75,11 @@ class Place:
         """By hand."""
         self.kubectl("delete", "job", name, "--wait=false")
 
+    def delete_all(self, name: str) -> None:
+        """By hand and at once, whatever still runs on a node."""
+        self.kubectl("delete", "job", name, "--wait=false", "--cascade=orphan")
+        self.kubectl("delete", "pod", self.pod(name), "--force", "--grace-period=0")
+
     def evict(self, name: str) -> None:
         """As `kubectl drain` does."""
         pod = self.pod(name)
@@ -101,6 +106,7 @@ class Place:
         return {
             "deleted pod": Play(operator=free, meddle=_by_hand(self.delete_pod)),
             "deleted job": Play(operator=free, meddle=_by_hand(self.delete_job)),
+            "deleted all": Play(operator=free, meddle=_by_hand(self.delete_all)),
             "evicted": Play(operator=free, meddle=_by_hand(self.evict)),
             "suspended": Play(operator=free, meddle=_by_hand(self.suspend)),
             "preempted": Play(operator=slot, variables={"gpus": 1}, meddle=_by_hand(self.preempt)),
@@ -222,6 +228,7 @@ async def _played(place: Place, home: Path) -> dict[str, Ended | BaseException]:
 ENDS: dict[str, tuple[Reason, str]] = {
     "deleted pod": (Reason.INFRASTRUCTURE, "was deleted by hand"),
     "deleted job": (Reason.INFRASTRUCTURE, "Its object was deleted"),
+    "deleted all": (Reason.INFRASTRUCTURE, "Its object and its pods were deleted"),
     "evicted": (Reason.PREEMPTED, "Evicted through the API"),
     "suspended": (Reason.PREEMPTED, "suspended while it ran"),
     "preempted": (Reason.PREEMPTED, "Preempted by a pod of higher priority"),

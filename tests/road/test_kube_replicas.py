@@ -120,4 +120,5 @@ async def test_a_run_goes_from_agent_to_agent(replicas: _Replicas) -> None:
     assert (info.state, info.exit_code, info.attempt) == (RunState.FAILED, 4, 1)
     assert await kube.log(replicas.run) == ["one", "two"]
     assert [file.path for file in info.outputs] == ["one"]
+    assert "Crash" not in kube.road.agents_said()
     await kube.road.until_true(lambda: not kube.objects())

@@ -35,8 +35,8 @@ until [ -e /launch/data/all ]; do sleep 0.2 2>/dev/null || sleep 1; done
 
 RECEIVE = """\
 exec 2>&1
-fail() { echo "failed $*"; cat >/dev/null; exit 1; }
-new=/launch/data/new-$1 size=$2
+fail() { echo "failed $*"; kill $beat; cat >/dev/null; exit 1; }
+new=/launch/data/new-$1 size=$2 beat=
 shift 2
 [ -e /launch/data/all ] && exit 0
 rm -rf /launch/data/new-*

@@ -56,9 +56,7 @@ class Ending:
             await self._tell_keepers(where, RELEASE)
         await self._end_pods(where, 1)
         await self._delete(where)
-        self._lookout.refused.pop(where.name, None)
-        for pod in seen.pods:
-            self._lookout.forget(pod)
+        self._lookout.forget(where.name, seen.pods)
 
     async def _delete(self, where: Where) -> None:
         await self._cluster.delete(f"{where.path}/{where.name}", propagation=where.kind.deletion)

@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import cast
 
-from launch_jobs.cluster import Cluster
+from launch_jobs.cluster import Cluster, until_allowed
 from launch_jobs.errors import BadInput, NotFound, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.targets import LogChunk
@@ -124,7 +124,7 @@ class Follower:
         path = self._namespace.pod_path(pod)
         with suppress(NotFound, BadInput):  # its pod goes, or it does not run yet: its state will tell
             reading = read_on(self._cluster, path, container, position, follow=state == "running")
-            async with aclosing(reading) as found:
+            async with until_allowed(), aclosing(reading) as found:
                 while (lines := await self._next(found, pod, container)) is not None:
                     yield lines
 

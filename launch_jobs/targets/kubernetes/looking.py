@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from launch_jobs.cluster import Cluster
+from launch_jobs.cluster import Cluster, until_allowed
 from launch_jobs.errors import LaunchError, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.run import Reason
@@ -43,6 +43,7 @@ class Lookout:
         self._cluster = cluster
         self._quiet: dict[str, str] = {}
         self._listening: dict[str, asyncio.Task[None]] = {}
+        self._known: set[str] = set()
         self.refused: dict[str, str] = {}
         """Why objects of these names could not be made yet."""
 
@@ -54,7 +55,10 @@ class Lookout:
 
     async def looked(self, where: Where) -> Seen:
         """What is there. Of deleted pods Kubernetes does not tell how their containers fare: their keepers do."""
-        seen = await where.namespace.seen(where.kind, where.path, where.name)
+        async with until_allowed() if where.name in self._known else nullcontext():
+            seen = await where.namespace.seen(where.kind, where.path, where.name)
+        if seen.object is not None:
+            self._known.add(where.name)
         for pod in keepers(seen.pods):
             if "deletionTimestamp" in metadata_of(pod) and (uid := uid_of(pod)) not in self._listening:
                 self._listening[uid] = asyncio.ensure_future(self._listen(where, pod))
@@ -72,8 +76,7 @@ class Lookout:
         seen = await self.seen(where)
         reading = read_status(where.kind, seen, datetime.now(UTC))
         if reading is None:
-            refused = self.refused.get(where.name)
-            return Reading(AttemptStatus("created", error=refused), Cause.QUOTA, refused) if refused else None
+            return self._absent(where.name)
         made = metadata_of(seen.object).get("creationTimestamp") if seen.object else None
         state = reading.status.state
         reason = _REASONS.get(reading.cause) if state == "exited" else None
@@ -86,6 +89,13 @@ class Lookout:
             wants_datasets=state == "running" and wants_data(where.kind, seen),
         )
         return replace(reading, status=status)
+
+    async def is_gone(self, where: Where) -> bool:
+        """Whether an attempt was there, and is not any more."""
+        if where.name not in self._known:
+            return False
+        seen = await self.looked(where)
+        return seen.object is None and not seen.pods
 
     async def comes(self, where: Where, what: Callable[[Seen], bool], patience_s: float) -> bool:
         """Whether something is seen of an attempt in that many seconds."""
@@ -100,10 +110,23 @@ class Lookout:
                     return False
                 await heard(news, min(LOOK_S, deadline - clock()))
 
-    def forget(self, pod: JsonObject) -> None:
-        """Nobody asks for this pod any more."""
-        self._quiet.pop(uid_of(pod), None)
-        self._listening.pop(uid_of(pod), None)
+    def forget(self, name: str, pods: Iterable[JsonObject]) -> None:
+        """Nobody asks for this attempt any more."""
+        self._known.discard(name)
+        self.refused.pop(name, None)
+        for pod in pods:
+            self._quiet.pop(uid_of(pod), None)
+            self._listening.pop(uid_of(pod), None)
+
+    def _absent(self, name: str) -> Reading | None:
+        """What is to be said of an attempt of which nothing is there."""
+        if refused := self.refused.get(name):
+            return Reading(AttemptStatus("created", error=refused), Cause.QUOTA, refused)
+        if name not in self._known:
+            return None
+        line = "Its object and its pods were deleted"
+        status = AttemptStatus("exited", None, error=line, reason=_REASONS[Cause.DELETED])
+        return Reading(status, Cause.DELETED, line)
 
     async def _listen(self, where: Where, pod: JsonObject) -> None:
         """Learn from a keeper that the program of its pod is over."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from launch_jobs.cluster import Cluster, ClusterAccess, OverQuota
+from launch_jobs.cluster import Cluster, ClusterAccess, OverQuota, until_allowed
 from launch_jobs.errors import NotFound, Refused
 from launch_jobs.run import Place, Stopped
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
@@ -105,7 +105,8 @@ class KubernetesTarget:
                 raise
             return status
         try:
-            await make(self._cluster, where, wanted)
+            if not await self._lookout.is_gone(where):  # an attempt is not made twice
+                await make(self._cluster, where, wanted)
         except OverQuota as error:
             self._lookout.refused[where.name] = error.what
             raise
@@ -160,7 +161,8 @@ class KubernetesTarget:
             return None
         where = await self._places.where(place)
         await self._deliveries.end(where.name)
-        return await self._ending.stop(where, place, grace_s)
+        async with until_allowed():
+            return await self._ending.stop(where, place, grace_s)
 
     async def collect(self, place: Place, spec: RunSpec, into: Path) -> tuple[str, ...]:
         """Fetch what an ended attempt's pods keep; of several the first one's lies above, others' under `rank-N`.
@@ -177,10 +179,11 @@ class KubernetesTarget:
         for pod in holding:
             rank = rank_of(pod)
             prefix = PurePosixPath() if len(seen.pods) == 1 or rank == "0" else PurePosixPath(f"rank-{rank}")
-            await fetch(self._cluster, where.namespace.pod_path(pod), spec.output_dir, outputs, prefix)
-            if has_tree(spec):
-                await fetch(self._cluster, where.namespace.pod_path(pod), TREE, outputs, prefix)
-                read_notes(outputs, into, prefix)
+            async with until_allowed():
+                await fetch(self._cluster, where.namespace.pod_path(pod), spec.output_dir, outputs, prefix)
+                if has_tree(spec):
+                    await fetch(self._cluster, where.namespace.pod_path(pod), TREE, outputs, prefix)
+                    read_notes(outputs, into, prefix)
         if len(holding) < sum(map(has_run, seen.pods)):
             outputs.leave_out(PurePosixPath("(outputs: the pod's keeper had ended before they were fetched)"))
         return outputs.left_out
@@ -191,7 +194,8 @@ class KubernetesTarget:
             return
         where = await self._places.where(place)
         await self._deliveries.end(where.name)
-        await self._ending.remove(where)
+        async with until_allowed():
+            await self._ending.remove(where)
         self._places.forget(where.name)
 
     def _workload(self, spec: RunSpec) -> Workload:
