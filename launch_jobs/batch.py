@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempoten
 from prefect.client.schemas.objects import StateType
 
 from launch_jobs import crashpoints
-from launch_jobs.client import connect, create_run
+from launch_jobs.client import connect, create_run, despite_load
 from launch_jobs.errors import BadInput, Refused, Unavailable
 from launch_jobs.job import JsonObject
 from launch_jobs.names import digest_of
@@ -76,15 +76,18 @@ async def submit_batch(submissions: Sequence[Submission], store: JobStore, *, ke
         Unavailable: the server does not answer; the message says with which key to repeat it.
     """
     key = key or uuid4().hex
+    try:
+        return await despite_load(lambda: _submit_batch(submissions, store, key))
+    except Unavailable as error:
+        do = f"Repeat it with the key {key}, which completes it; until then it may be held"
+        raise Unavailable(f"{error.what}; whether the batch was submitted is not known", do=do) from error
+
+
+async def _submit_batch(submissions: Sequence[Submission], store: JobStore, key: str) -> list[FlowRun]:
     async with connect() as client:
         checked = await _checked(client, submissions, store)
-        bodies = _bodies(checked, key)
-        try:
-            runs = await _create(client, checked, bodies)
-            await _let_go(client, [run for run in runs if is_held(run)])
-        except Unavailable as error:
-            do = f"Repeat it with the key {key}, which completes it; until then it may be held"
-            raise Unavailable(f"{error.what}; whether the batch was submitted is not known", do=do) from error
+        runs = await _create(client, checked, _bodies(checked, key))
+        await _let_go(client, [run for run in runs if is_held(run)])
         return runs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from asyncio import Future
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -32,6 +33,13 @@ FLOW_LABEL = "launch.flow"
 """Label of a run that carries its deployment's flow entrypoint and default job variables; agents read no deployment."""
 
 _MOMENT_S = 2.0
+_TOO_MUCH = {429, 502, 503, 504}
+_PATIENCE_S = 180.0
+_AGAIN_S = 2.0
+
+
+class Overloaded(Unavailable):
+    """The Prefect server is there, and has too much to do; asked later it answers."""
 
 
 @asynccontextmanager
@@ -104,7 +112,7 @@ async def translated_errors() -> AsyncGenerator[None]:
     except httpx.HTTPStatusError as error:
         raise _from_status(error) from error
     except (httpx.TransportError, httpx.TimeoutException) as error:
-        raise Unavailable(
+        raise (Overloaded if isinstance(error, httpx.ReadTimeout) else Unavailable)(
             f"The Prefect server at {PREFECT_API_URL.value()} does not answer ({type(error).__name__})",
             do="Start it with `launch up`, or check PREFECT_API_URL",
         ) from error
@@ -118,6 +126,22 @@ async def translated_errors() -> AsyncGenerator[None]:
         ) from error
     except PrefectException as error:
         raise BadInput(f"The Prefect server refuses: {error}") from error
+
+
+async def despite_load(call: Callable[[], Coroutine[object, object, T]]) -> T:
+    """Repeat an idempotent call for three minutes while the server has too much to do.
+
+    Prefect's own client has asked five times by then: a burst of submits on SQLite takes longer.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _PATIENCE_S
+    while True:
+        try:
+            return await call()
+        except Overloaded:
+            if loop.time() > until:
+                raise
+        await asyncio.sleep(random.uniform(_AGAIN_S, 2 * _AGAIN_S))  # noqa: S311 - no secret
 
 
 def _forget_failure(shared: _Shared, what: str, answer: Future[object]) -> None:
@@ -141,7 +165,9 @@ def _from_status(error: httpx.HTTPStatusError) -> LaunchError:
             do="Check PREFECT_API_AUTH_STRING; `launch env` prints the embedded server's",
         )
     if status == 429 or status >= 500:
-        return Unavailable(f"The Prefect server is overloaded or in trouble ({status})", do="Try again")
+        return (Overloaded if status in _TOO_MUCH else Unavailable)(
+            f"The Prefect server is overloaded or in trouble ({status})", do="Try again"
+        )
     return BadInput(f"The Prefect server refuses ({status}): {_detail(error.response)}")
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue
 
 from launch_jobs.arguments import complete_parameters
 from launch_jobs.capture.secret_given import check_given
-from launch_jobs.client import at_once, connect, create_run
+from launch_jobs.client import at_once, connect, create_run, despite_load
 from launch_jobs.config_files.rendering import ChangedFile, changed_files
 from launch_jobs.datasets import find_datasets
 from launch_jobs.deployments import deployment_for, own_deployment
@@ -67,10 +67,15 @@ async def submit(submission: Submission, store: JobStore) -> FlowRun:
         Refused: a value that Prefect would resolve as a template, or keep although it is a secret.
         Unavailable: the server does not answer; nothing was enqueued, or the same key finds it.
     """
-    async with connect() as client:
-        ground = await find_ground(client, submission, store)
-        request = await check(ground, submission, store)
-        return await create_run(client, await ground.deployment(client), request.body)
+    keyed = submission.model_copy(update={"key": submission.key or str(uuid4())})
+
+    async def once() -> FlowRun:
+        async with connect() as client:
+            ground = await find_ground(client, keyed, store)
+            request = await check(ground, keyed, store)
+            return await create_run(client, await ground.deployment(client), request.body)
+
+    return await despite_load(once)
 
 
 async def prepare(submission: Submission, store: JobStore) -> Request:

@@ -71,17 +71,19 @@ class Cluster:
     def pressed(self, run, node, gpus):
         """Take a running attempt's GPUs for something urgent, until the next attempt waits for them.
 
-        A generator: each step looks once, and tells what it waits for; it is over when the urgent pod is gone again.
+        A generator: each step looks once, and tells what it waits for; at its end the urgent pod is gone again.
         """
         first, second = (f"lj-{run.replace('-', '')}-a{number}" for number in (1, 2))
         while not (image := self._running_image(first)):
             yield "its start"
         self.apply(self._urgent_pod(image, node, gpus))
-        while not self._pods("Running", f"app={URGENT}"):
-            yield "the urgent pod to take its GPUs"
-        while not self._pods("Pending", f"{ATTEMPT}={second}"):
-            yield "its next attempt"
-        self.kubectl("delete", "pod", URGENT)
+        try:
+            while not self._pods("Running", f"app={URGENT}"):
+                yield "the urgent pod to take its GPUs"
+            while not self._pods("Pending", f"{ATTEMPT}={second}"):
+                yield "its next attempt"
+        finally:
+            self.kubectl("delete", "pod", URGENT)
 
     def _running_image(self, attempt):
         """The image of an attempt's program, once it runs."""

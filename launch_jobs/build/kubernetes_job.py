@@ -47,6 +47,7 @@ _SLOWEST = 1_000_000
 """Bytes a second, below which the way to a pod is thought to be broken."""
 
 _NOT_YET = Unavailable("they were not brought yet")
+_FAILURES = 20
 _TRIES = 3
 _CHUNK = 1 << 18
 _UNPACK = """
@@ -160,17 +161,20 @@ class ClusterBuild:
         ending = asyncio.ensure_future(self._end(made))
         following = asyncio.ensure_future(self._follow(build.name))
         feeding = asyncio.ensure_future(self._feed(build.name, feed))
-        pending: set[asyncio.Future[object]] = {ending, following, feeding}
         try:
+            running: list[asyncio.Task[None]] = [following, feeding]
             while not ending.done():
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for one in done:
-                    one.result()
+                await asyncio.wait({ending, *running}, return_when=asyncio.FIRST_COMPLETED)
+                for one in running:
+                    if one.done():
+                        one.result()
+                running = [one for one in running if not one.done()]
             over = ending.result()
             await asyncio.wait({following}, timeout=_LAST_LINES_S)
         finally:
-            for one in (ending, following, feeding):
-                one.cancel()
+            ending.cancel()
+            following.cancel()
+            feeding.cancel()
             await asyncio.gather(ending, following, feeding, return_exceptions=True)
         pod = await self._patiently(lambda: self._pod(build.name))
         return await self._judged(build, over, pod, is_ours=is_ours)
@@ -261,19 +265,21 @@ class ClusterBuild:
 
     async def _feed(self, name: str, feed: _Feed) -> None:
         """Bring the files, unless somebody does; of several bringers the first one counts."""
-        command = ("sh", "-ec", _UNPACK, "launch-unpack", str(feed.size), feed.digest)
-        clock = asyncio.get_running_loop().time
+        clock, failures = asyncio.get_running_loop().time, 0
         until = clock() + feed.patience_s
         while (begun := await self._begun(name, STEPS[0]))[1].is_running:
-            failed = await self._brought(begun[0], command, feed) if clock() >= until else _NOT_YET
+            failed = await self._brought(begun[0], feed) if clock() >= until else _NOT_YET
             if failed is None:
                 return
-            await asyncio.sleep(_LOOK_S)
-            if isinstance(failed, CommandFailed) and (await self._begun(name, STEPS[0]))[1].is_running:
+            # A step that has just ended kills what runs beside it, before the kubelet tells of its end.
+            failures += isinstance(failed, CommandFailed)
+            if failures == _FAILURES:
                 raise BuildError(f"the files of the build did not arrive: {failed.what}", do="Try again") from failed
+            await asyncio.sleep(_LOOK_S)
 
-    async def _brought(self, pod: str, command: tuple[str, ...], feed: _Feed) -> LaunchError | None:
+    async def _brought(self, pod: str, feed: _Feed) -> LaunchError | None:
         """Send the files; what went wrong, if anything did."""
+        command = ("sh", "-ec", _UNPACK, "launch-unpack", str(feed.size), feed.digest)
         try:
             async with asyncio.timeout(_SILENCE_S + feed.size / _SLOWEST):
                 async for _ in self._cluster.run(pod, STEPS[0], command, stdin=feed.chunks()):

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _RENEWALS = 5
 """In the time for which a Lease counts."""
 
+_DOUBT_S = 60.0
+"""Until everybody who saw us as dead has acted on it."""
+
 _GOODBYE_S = 0.8
 _LOCK = "leases.lock"
 _logger = get_logger("launch_jobs.agent")
@@ -120,7 +123,7 @@ class AgentLease:
         await self._renew(leases, read, self._duration_s)
         if self._is_held and began > self._renewed + self._duration_s:
             # We were away, and others may have taken over what we work on, or be about to.
-            self._doubtful_until = began + self._duration_s
+            self._doubtful_until = began + _DOUBT_S
         self._renewed = began
 
     async def _renew(self, leases: Leases, read: list[Lease], duration_s: int) -> None:

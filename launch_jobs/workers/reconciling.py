@@ -28,6 +28,7 @@ from launch_jobs.workers.admission import waiting_again
 from launch_jobs.workers.conductor import DEATHS_LABEL
 from launch_jobs.workers.decision import MOST_DEATHS, Action, Case, Found, Owner, decide
 from launch_jobs.workers.leftovers import ADOPTION
+from launch_jobs.workers.tenure import clock_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,6 +141,7 @@ class Reconciler:
 
     async def _act(self, run: FlowRun) -> bool:
         """Whether the run is ours to work on from now."""
+        since = clock_s()
         states = await self._worker.client.read_flow_run_states(run.id)
         claim = last_claim(states)
         owner = await self._owner(claim)
@@ -155,7 +157,7 @@ class Reconciler:
         action = decide(case)
         if action in {Action.ADOPT, Action.LOSE, Action.REQUEUE} and is_foreign and not await self._wins(run, claim):
             return False
-        return await self._do(action, run, case)
+        return await self._do(action, run, case, since)
 
     async def _case(self, run: FlowRun, claim: Claim, owner: Owner) -> Case:
         conductor, claimed_here = self._worker.conductor, claim.identity == self._worker.ownership.identity
@@ -172,15 +174,15 @@ class Reconciler:
         is_launch = str(run.labels.get(FLOW_LABEL, "")) == FLOW_ENTRYPOINT
         return before if asked or not is_launch or found not in {Found.UNPLACED, Found.ABSENT} else before + 1
 
-    async def _do(self, action: Action, run: FlowRun, case: Case) -> bool:
+    async def _do(self, action: Action, run: FlowRun, case: Case, since: float) -> bool:
         worker = self._worker
         match action:
             case Action.ADOPT:
                 crashpoints.reach("adopt.before")
-                worker.work_on(run, adopted=True)
+                worker.work_on(run, adopted=True, since=since)
             case Action.LOSE:
                 await asyncio.wrap_future(worker.thread.submit(worker.conductor.lose(run)))
-                worker.work_on(run, adopted=True)
+                worker.work_on(run, adopted=True, since=since)
             case Action.CANCEL:
                 worker.hand_over(run, asyncio.Event(), worker.conductor.end_cancelled(run))
             case Action.REQUEUE:
@@ -240,8 +242,9 @@ class Reconciler:
                 return False
             # Whoever made it died before the new claim was written; the next name has one maker again.
             names.append(_variable(run, claim, len(names)))
-        # Somebody may have taken the run over, and cleaned up, before our variable was made.
+        # Somebody may have taken the run over, and cleaned up, before our variable was made; or its agent is back.
         is_same = last_claim(await client.read_flow_run_states(run.id)) == claim
+        is_same = is_same and await self._owner(claim) is Owner.DEAD
         if is_same:
             await client.set_flow_run_state(run.id, Running(message=self._worker.claim_message), force=True)
         for name in names:

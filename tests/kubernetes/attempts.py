@@ -7,6 +7,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 
 from launch_jobs.cluster import ClusterAccess
 from launch_jobs.context import LaunchContext
+from launch_jobs.errors import Unavailable
 from launch_jobs.execution import execute
 from launch_jobs.job import Entrypoint, ImageSource, Job, JsonObject, Origin, Overrides
 from launch_jobs.names import attempt_name
@@ -123,7 +125,8 @@ class Stage:
         """Wait until something is said of an attempt, or it is over; then what was said last."""
         deadline, status = time.monotonic() + LIMIT_S, None
         while time.monotonic() < deadline and not running.done():
-            status = await self._target.status(await self._target.place(name))
+            with suppress(Unavailable):
+                status = await self._target.status(await self._target.place(name))
             if status is not None and what(status):
                 break
             await asyncio.sleep(0.2)

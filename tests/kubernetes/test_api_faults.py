@@ -29,7 +29,11 @@ from launch_jobs.targets.kubernetes.target import KubernetesTarget
 _GONE = '{"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}'
 _RULE = 'User "a" cannot list resource "pods" in API group "" in the namespace "n"'
 _NO_RIGHT = json.dumps({"kind": "Status", "code": 403, "reason": "Forbidden", "message": f"pods is forbidden: {_RULE}"})
-_COUNT = "i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 3"
+_COUNT = "i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); sleep 0.1; done"
+_HELD = f"{_COUNT}; while [ ! -e /tmp/go ]; do sleep 0.1; done"
+
+Let = Callable[[], Awaitable[None]]
+"""Lets the program go on to its end."""
 
 
 @dataclass(frozen=True)
@@ -38,35 +42,46 @@ class Round:
 
     Attributes:
         rules: of the proxy, from the start.
-        meddle: what is done to the proxy once the program runs.
+        meddle: what is done to the proxy once the program runs, which does not end before it is let go.
         what: of the requests that a fault is proven by.
     """
 
     rules: tuple[Rule, ...] = ()
-    meddle: Callable[[FaultProxy], Awaitable[None]] | None = None
+    meddle: Callable[[FaultProxy, Let], Awaitable[None]] | None = None
     what: str = ""
 
 
-async def _cut_off(proxy: FaultProxy) -> None:
+async def _cut_off(proxy: FaultProxy, let_go: Let) -> None:
     """Every connection ends, again and again."""
-    for _ in range(6):
+    for number in range(6):
         proxy.cut()
         await asyncio.sleep(0.5)
+        if number == 3:
+            await let_go()
 
 
-async def _away(proxy: FaultProxy) -> None:
+async def _away(proxy: FaultProxy, let_go: Let) -> None:
     """Nobody is there while the program ends."""
     proxy.go_down()
-    await asyncio.sleep(6)
+    await let_go()
+    await asyncio.sleep(4)
     proxy.come_back()
 
 
-async def _forbidden(proxy: FaultProxy) -> None:
-    """The account may do nothing for a while."""
+async def _forbidden(proxy: FaultProxy, let_go: Let) -> None:
+    """The account may do nothing while the program ends."""
     proxy.rules.append(Rule(r"\S+ /api", "status", times=1000, status=403, body=_NO_RIGHT))
     proxy.cut()
-    await asyncio.sleep(5)
+    await let_go()
+    await asyncio.sleep(4)
     proxy.come_back()
+
+
+async def _dead(proxy: FaultProxy, let_go: Let) -> None:
+    """The program ends while a connection says nothing."""
+    while not proxy.requests.get("delay"):  # noqa: ASYNC110 - a proxy has no event
+        await asyncio.sleep(0.1)
+    await let_go()
 
 
 def _rounds() -> dict[str, Round]:
@@ -79,7 +94,7 @@ def _rounds() -> dict[str, Round]:
         "half answers": Round(halves, what="truncate"),
         "forgotten versions": Round((Rule("watch=1", "status", times=9, status=410, body=_GONE),), what="status"),
         "dead watches": Round((Rule("watch=1", "delay", times=1000, seconds=60),), what="delay"),
-        "dead log": Round((Rule("follow=true", "delay", times=1, seconds=60),), what="delay"),
+        "dead log": Round((Rule("follow=true", "delay", times=1, seconds=60),), _dead, what="delay"),
         "forbidden": Round(meddle=_forbidden, what="status"),
         "cut connections": Round(meddle=_cut_off, what="passed"),
         "away": Round(meddle=_away, what="passed"),
@@ -161,13 +176,24 @@ async def _played(cluster: Cluster, namespace: str, door: Path, home: Path, roun
     async with proxy_to(str(door)) as proxy:
         proxy.rules += round.rules
         target = KubernetesTarget(_access(proxy.address))
-        meddle = round.meddle
-        play = Play(_COUNT, operator={"namespace": namespace}, meddle=(lambda _: meddle(proxy)) if meddle else None)
+        change = round.meddle
+
+        async def meddle(name: str) -> None:
+            go = (f"--namespace={namespace}", "exec", f"job/{name}", "--container=main", "--", "touch", "/tmp/go")
+            if change:
+                await change(proxy, lambda: asyncio.to_thread(_run, cluster, go))
+
+        script = f"{_HELD if change else _COUNT}; exit 3"
+        play = Play(script, operator={"namespace": namespace}, meddle=meddle)
         try:
             ended = await Stage(target, cluster.base_image, home).play(play)
         finally:
             await target.close()
         return Result(ended, proxy.requests)
+
+
+def _run(cluster: Cluster, arguments: tuple[str, ...]) -> None:
+    cluster.kubectl(*arguments)
 
 
 def _access(address: str) -> ClusterAccess:

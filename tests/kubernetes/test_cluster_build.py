@@ -100,47 +100,38 @@ def yard(own_cluster: Cluster, k8s_namespace: str, tmp_path: Path) -> Yard:
     return Yard(own_cluster, k8s_namespace, registry, base, image, tmp_path)
 
 
-async def test_two_agents_build_one_image(yard: Yard) -> None:
-    """One of them follows the other's build; the image runs on a node; its steps are told; nothing is left."""
-    made = await yard.plan()
-    other = asyncio.to_thread(lambda: asyncio.run(yard.build(made)))  # another agent has another event loop
-    first, second = await asyncio.gather(yard.build(made), other)
-    assert first == second
-    assert first.startswith(f"{yard.registry}/{yard.namespace}/job@sha256:")
-    assert sum("following it" in line for line in yard.lines) == 1
-    progress = BuildProgress()
-    for line in yard.lines:
-        progress.read(line)
-    assert progress.step is not None
-    assert progress.step.number == progress.step.total > 4
-    assert await yard.builder().find(made, yard.lines.append) == first
-    assert yard.output_of(first) == "here\n1000\n"
-    await yard.until(lambda: not yard.left())
-
-
-async def test_an_environment_is_an_image_of_its_own(yard: Yard) -> None:
-    """Made by one build, and the base of the next, by the name that the plan's Dockerfile gives it."""
-    made, digest = await yard.plan(), sha256(uuid.uuid4().bytes)
+def _with_environment(made: BuildPlan) -> BuildPlan:
+    """The plan in two levels, as a Python job has it, without the packages of one."""
+    digest = sha256(uuid.uuid4().bytes)
     tag = f"launch-jobs/env:{digest[7:39]}"
     lines = [
         f"FROM {made.base.reference}",
         "COPY launch/ /opt/",
         f'LABEL org.launch-jobs.environment-digest="{digest}"',
     ]
-    _, *rest = made.dockerfile.splitlines(keepends=True)
-    both = made.model_copy(
-        update={
-            "environment_digest": digest,
-            "environment_tag": tag,
-            "environment_dockerfile": "\n".join([*lines, ""]),
-            "dockerfile": "".join([f"FROM {tag}\n", *rest]),
-            "files": {"launch/here": "environment\n"},
-        }
-    )
+    changed = {
+        "environment_digest": digest,
+        "environment_tag": tag,
+        "environment_dockerfile": "\n".join([*lines, ""]),
+        "dockerfile": "\n".join([f"FROM {tag}", *made.dockerfile.splitlines()[1:], ""]),
+        "files": {"launch/here": "environment\n"},
+    }
+    return made.model_copy(update=changed)
+
+
+async def test_two_agents_build_one_image(yard: Yard) -> None:
+    """One follows the other's builds, first of the environment, then of the job; a node runs what they pushed."""
     (yard.source / "run.sh").write_text("cat /opt/here; id -u\n")
-    image = await yard.build(both)
-    assert [line for line in yard.lines if line.startswith("Building")] == [f"Building {tag}", f"Building {both.tag}"]
-    assert yard.output_of(image) == "environment\n1000\n"
+    made = _with_environment(await yard.plan())
+    other = asyncio.to_thread(lambda: asyncio.run(yard.build(made)))  # another agent has another event loop
+    first, second = await asyncio.gather(yard.build(made), other)
+    assert first == second
+    assert first.startswith(f"{yard.registry}/{yard.namespace}/job@sha256:")
+    for tag in (made.environment_tag, made.tag):
+        assert yard.lines.count(f"Building {tag}") > sum(f"builds {tag} already" in line for line in yard.lines)
+    assert "An agent builds" in " ".join(yard.lines)
+    assert await yard.builder().find(made, yard.lines.append) == first
+    assert yard.output_of(first) == "environment\n1000\n"
     await yard.until(lambda: not yard.left())
 
 
@@ -155,6 +146,11 @@ async def test_a_failed_build_tells_its_step_and_has_no_account(yard: Yard) -> N
     )
     with pytest.raises(BuildError, match=r"(?s)could not be built, at: RUN echo the reason.*the reason\n") as failed:
         await yard.build(made, secrets={"word": "given/word"})
+    progress = BuildProgress()
+    for line in yard.lines:
+        progress.read(line)
+    assert progress.step is not None
+    assert (progress.step.number, progress.percent > 0) == (4, True)
     assert "no account" in yard.lines
     assert "8" in yard.lines
     assert "canary-7" not in json.dumps([*yard.lines, str(failed.value)])

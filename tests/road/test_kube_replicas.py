@@ -76,6 +76,7 @@ class _Replicas:
     async def hit(self, number: signal.Signals) -> str:
         """Send the agent that has the run a signal, and wait until another one has it; who had it."""
         identity = await self.holder()
+        await self.kube.road.until_true(lambda: "Beginning flow run" in self._agents[identity].log.read_text())
         self._agents[identity].process.send_signal(number)
         await self.holder(not_any_more=identity)
         return identity

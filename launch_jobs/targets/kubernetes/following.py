@@ -125,18 +125,27 @@ class Follower:
         with suppress(NotFound, BadInput):  # its pod goes, or it does not run yet: its state will tell
             reading = read_on(self._cluster, path, container, position, follow=state == "running")
             async with until_allowed(), aclosing(reading) as found:
-                while (lines := await self._next(found, pod, container)) is not None:
+                while (lines := await self._next(found, pod, container, state)) is not None:
                     yield lines
 
-    async def _next(self, reading: AsyncGenerator[list[bytes]], pod: JsonObject, container: str) -> list[bytes] | None:
-        """The next lines; None: there come no more over this connection."""
+    async def _next(
+        self, reading: AsyncGenerator[list[bytes]], pod: JsonObject, container: str, state: str
+    ) -> list[bytes] | None:
+        """The next lines; None: there come no more over this connection.
+
+        Raises:
+            Unavailable: of a container that has ended there should come some.
+        """
         coming, silent_s = asyncio.ensure_future(anext(reading, None)), 0.0
         try:
             while not (await asyncio.wait({coming}, timeout=_LOOK_S))[0]:
                 silent_s += _LOOK_S
-                has_ended = self._seen is not None and _state(self._seen, pod, container) != "running"
-                if silent_s >= (_AFTER_END_S if has_ended else _SILENT_S):
+                has_ended = self._seen is not None and _state(self._seen, pod, container) != state
+                if silent_s < (_AFTER_END_S if has_ended else _SILENT_S):
+                    continue
+                if state == "running":
                     return None
+                raise Unavailable(f"the log of {container} does not come", do="Try again")
             return coming.result()
         finally:
             if not coming.done():
