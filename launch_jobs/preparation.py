@@ -49,7 +49,6 @@ T = TypeVar("T")
 Say = Callable[[str], None]
 
 
-
 class RunCancelled(LaunchError):
     """The run was cancelled before its attempt started; nothing is left of it."""
 

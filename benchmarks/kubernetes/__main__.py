@@ -44,7 +44,8 @@ class _Plan:
         self.sizes = {name: sizes[name] if given[name] is None else int(given[name]) for name in sizes}
         usual = ("plain", "ours", "memory") if options.short else _NAMES
         self.names: tuple[str, ...] = tuple(options.only or usual)
-        self.is_whole = not options.short and self.sizes == _WHOLE and self.names == _NAMES
+        self.is_short = bool(options.short)
+        self.is_whole = not self.is_short and self.sizes == _WHOLE and self.names == _NAMES
 
     @property
     def has_stock(self) -> bool:
@@ -68,7 +69,7 @@ async def _one(stage: Stage, plan: _Plan, name: str) -> dict[str, Any]:
     from benchmarks.kubernetes.memory import memory
 
     numbers = plan.sizes["runs"], plan.sizes["burst"]
-    with space(stage.queue(name)) as room:
+    with space(stage.queue(name), is_awaited=not plan.is_short) as room:
         if name == "plain":
             return (await plain(room, *numbers)).model_dump(mode="json")
         if name == "memory":

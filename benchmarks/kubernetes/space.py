@@ -49,16 +49,20 @@ def kubectl(*arguments: str, stdin: str | None = None) -> str:
 
 
 @contextmanager
-def space(name: str) -> Generator[Space]:
-    """A namespace that is there, and afterwards is gone with all that is in it."""
+def space(name: str, *, is_awaited: bool = True) -> Generator[Space]:
+    """A namespace that is there, and goes afterwards with all that is in it.
+
+    Args:
+        name: of it.
+        is_awaited: until it is gone, so that what comes next is not measured beside what still goes.
+    """
     made = Space(name)
     kubectl("create", "namespace", name)
     try:
         made.kubectl("wait", "--for=create", "serviceaccount/default", f"--timeout={_START_S}")
         yield made
     finally:
-        # What comes next is not measured beside what still goes.
-        kubectl("delete", "namespace", name, f"--timeout={_GONE_S}")
+        kubectl("delete", "namespace", name, f"--timeout={_GONE_S}" if is_awaited else "--wait=false")
 
 
 def check_cluster() -> str:

@@ -88,11 +88,13 @@ def submit_all():
 
 def follow(submitted, pressed):
     """Show the runs live until they are over, and press on one of them; what is known of them then."""
-    started = time.monotonic()
+    started, runs = time.monotonic(), {}
     with Live(console=console, auto_refresh=False) as live:
         while True:
             waits = next(pressed, None)
-            runs = {name: run.info for name, run in submitted.items()}
+            for name, run in submitted.items():
+                if name not in runs or not runs[name].state.is_final:
+                    runs[name] = run.info
             live.update(table_of(runs, {"spot": f"waits for {waits}"} if waits else {}), refresh=True)
             if runs["spot"].state.is_final:
                 pressed.close()  # it did not come back: then nobody else may wait for what is urgent

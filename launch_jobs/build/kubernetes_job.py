@@ -337,14 +337,18 @@ class ClusterBuild:
         return f"{self._core}/pods/{_metadata(pod)['name']}"
 
     async def _remove(self, made: JsonObject, *, wait: bool = False) -> None:
-        """Delete the Job with all that is its own; with `wait` it returns when no pod of it is left."""
+        """Delete this very Job with all that is its own; with `wait` it returns when no pod of it is left."""
         path = f"{self._jobs}/{_metadata(made)['name']}"
-        await self._patiently(lambda: self._cluster.delete(path, propagation="Foreground"))
         clock = asyncio.get_running_loop().time
-        until = clock() + _GONE_S
-        while wait and clock() < until:
+        until, is_asked = clock() + _GONE_S, False
+        while clock() < until:
             found = await self._patiently(lambda: self._cluster.find(path))
             if found is None or _metadata(found)["uid"] != _metadata(made)["uid"]:
+                return
+            if not is_asked and "deletionTimestamp" not in _metadata(found):
+                await self._patiently(lambda: self._cluster.delete(path, propagation="Foreground"))
+            is_asked = True
+            if not wait:
                 return
             await asyncio.sleep(_LOOK_S)
 

@@ -6,7 +6,6 @@ Leases prove deaths; what is done about them is `reconciling.py`'s, as ever (dec
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -34,7 +33,6 @@ _RENEWALS = 5
 _DOUBT_S = 60.0
 """Until everybody who saw us as dead has acted on it."""
 
-_GOODBYE_S = 0.8
 _LOCK = "leases.lock"
 _logger = get_logger("launch_jobs.agent")
 
@@ -93,13 +91,15 @@ class AgentLease:
         """Whether the agent of another home left because it was asked to."""
         return self._sightings.has_left(identity)
 
-    async def release(self) -> None:
+    async def release(self, patience_s: float = 1.0) -> None:
         """Tell the others that we have left, unless another process of this home works on. Then do nothing more."""
         if self._leases is None or not self._is_held or not self._home.is_alone():
             return
-        with suppress(LaunchError, TimeoutError):
-            async with asyncio.timeout(_GOODBYE_S):
+        try:
+            async with asyncio.timeout(0.9 * patience_s):
                 await self._renew(self._leases, await self._leases.read(), LEFT_S)
+        except (LaunchError, TimeoutError) as error:
+            _logger.warning("Others learn late that this agent has left: %s", error or "no answer in time")
 
     async def close(self) -> None:
         """Let the connection go."""

@@ -17,9 +17,9 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import Integration, WorkerMetadata
 from prefect.client.schemas.responses import SetStateStatus, StateAcceptDetails
-from prefect.context import AsyncClientContext, SyncClientContext
+from prefect.context import AsyncClientContext, SettingsContext, SyncClientContext, get_settings_context
 from prefect.logging import get_logger
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES
 from typing_extensions import override
 
 from launch_jobs.client import is_away
@@ -28,11 +28,14 @@ from launch_jobs.patience import RETRY_SECONDS
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State, TaskRun
     from prefect.events import Event
+    from prefect.settings import Settings
+    from prefect.types import KeyValueLabelsField
     from prefect.workers.base import BaseWorker
 
     from launch_jobs.workers.tenure import Tenure
 
 _logger = get_logger("launch_jobs.agent")
+_LONGEST_PAUSE_S = 15.0
 
 
 def pool_name(worker: BaseWorker[Any, Any, Any]) -> str:
@@ -85,6 +88,7 @@ class FlowClient(PrefectClient):
         )
         self.runs: dict[UUID, Callable[[], FlowRun]] = {}
         self.tenures: WeakValueDictionary[UUID, Tenure] = WeakValueDictionary()
+        self._without_retries: Settings | None = None
 
     @override
     async def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
@@ -98,8 +102,11 @@ class FlowClient(PrefectClient):
         state: State[Any],
         force: bool = False,
     ) -> OrchestrationResult[Any]:
-        """Tell a state until the server answers: else the engine would make of its absence the run's failure."""
-        tenure, is_again = self.tenures.get(UUID(str(flow_run_id))), False
+        """Tell a state until the server answers: else the engine would make of its absence the run's failure.
+
+        Whoever says it again asks first whether the run is still ours: another agent may have told its end.
+        """
+        tenure, is_again, pause = self.tenures.get(UUID(str(flow_run_id))), False, RETRY_SECONDS
         while True:
             try:
                 if tenure and is_again:
@@ -108,13 +115,27 @@ class FlowClient(PrefectClient):
                     await tenure.holds(self, UUID(str(flow_run_id)))
                 if tenure and tenure.is_lost:
                     return OrchestrationResult(state=state, status=SetStateStatus.ACCEPT, details=StateAcceptDetails())
-                return await super().set_flow_run_state(flow_run_id, state, force)
+                with self._one_try():
+                    return await super().set_flow_run_state(flow_run_id, state, force)
             except httpx.HTTPError as error:
                 if not is_away(error):
                     raise
                 _logger.warning("Run %s is %s, which cannot be told yet: %r", flow_run_id, state.name, error)
             is_again = True
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE_S, 2 * pause)
+
+    @override
+    async def update_flow_run_labels(self, flow_run_id: UUID, labels: KeyValueLabelsField) -> None:
+        with self._one_try():
+            await super().update_flow_run_labels(flow_run_id, labels)
+
+    def _one_try(self) -> SettingsContext:
+        """A context in which Prefect's client does not repeat what was not answered: it would not ask whether it may."""
+        here = get_settings_context()
+        if self._without_retries is None:
+            self._without_retries = here.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
+        return SettingsContext(profile=here.profile, settings=self._without_retries)
 
     @override
     async def update_flow_run(self, flow_run_id: UUID, **changes: Any) -> httpx.Response | None:  # pyright: ignore[reportIncompatibleMethodOverride] - the engine's own calls name each

@@ -21,7 +21,6 @@ CANCEL_SECONDS = 1.0
 ADOPT_SECONDS = 15.0
 TELL_SECONDS = 10.0
 SWEEP_SECONDS = 3600.0
-_GOODBYE_S = 1.0
 
 
 async def serve(workers: list[LaunchWorker], *, until_empty: bool = False) -> None:
@@ -75,8 +74,8 @@ class _Turns:
         self.found_nothing = slots.used == 0
 
 
-async def _release(workers: list[LaunchWorker]) -> None:
-    await asyncio.gather(*(worker.lease.release() for worker in workers if worker.lease is not None))
+async def _release(workers: list[LaunchWorker], seconds: float) -> None:
+    await asyncio.gather(*(worker.lease.release(seconds) for worker in workers if worker.lease is not None))
 
 
 def catch_signals(workers: list[LaunchWorker]) -> None:
@@ -87,7 +86,7 @@ def catch_signals(workers: list[LaunchWorker]) -> None:
         for worker in workers:
             worker.stopping = True
             worker.ownership.sign_off()
-        leave(lambda: asyncio.run_coroutine_threadsafe(_release(workers), loop).result(_GOODBYE_S))
+        leave(lambda left: asyncio.run_coroutine_threadsafe(_release(workers, left), loop).result(left))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(ValueError):

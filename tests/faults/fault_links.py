@@ -21,7 +21,11 @@ from prefect.client.schemas.objects import WorkerStatus
 from launch_jobs.client import connect
 
 _HOST = {"LAUNCH_JOBS_ALLOW_PROCESS": "1"}  # the server is on another host: ours
-_QUICK = _HOST | {"PREFECT_WORKER_HEARTBEAT_SECONDS": "1", "LAUNCH_JOBS_ADOPT_GRACE_S": "3"}
+_QUICK = _HOST | {
+    "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
+    "LAUNCH_JOBS_ADOPT_GRACE_S": "3",
+    "PREFECT_API_REQUEST_TIMEOUT": "15",  # as in life, shorter than it takes until another agent takes over
+}
 _OFFLINE_S = 90.0
 """The server first waits for the pings of a WebSocket that nobody closed."""
 _TAKEN_OVER_S = 40.0

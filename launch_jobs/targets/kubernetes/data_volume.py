@@ -34,38 +34,40 @@ until [ -e /launch/data/all ]; do sleep 0.2 2>/dev/null || sleep 1; done
 """
 
 RECEIVE = """\
-exec 2>&1
 fail() { echo "failed $*"; kill $beat; cat >/dev/null; exit 1; }
-new=/launch/data/new-$1 size=$2 beat=
-shift 2
-[ -e /launch/data/all ] && exit 0
-rm -rf /launch/data/new-*
-mkdir "$new" "$new/files" && mkfifo "$new/pipe" || fail
-number=0
-for folder in "$@"; do
-  here=$new/files/t/$number number=$((number + 1))
-  mkdir -p "$here" || fail
-  [ ! -d "$folder" ] || tar -C "$folder" -cf - . | tar -C "$here" -xpof - || fail
-  chmod 777 "$here"
-done
-set -- $(df -Pk "$new" | tail -n 1)
-[ "$4" -ge $((size / 1024)) ] || fail "No space left on device: $((size / 1024)) KiB are needed, $4 KiB are free"
-while echo; do sleep 5 </dev/null >/dev/null 2>&1; done &
-beat=$!
-sha256sum <"$new/pipe" >"$new/sum" &
-sum=$!
-echo ready
-head -c "$size" | tee "$new/pipe" | tar -C "$new/files" -xpof - || fail
-wait "$sum"
-kill "$beat"
-read -r found rest <"$new/sum" && echo "sum $found"
+receive() {
+  new=/launch/data/new-$1 size=$2 beat=
+  shift 2
+  [ -e /launch/data/all ] && exit 0
+  rm -rf /launch/data/new-*
+  mkdir "$new" "$new/files" && mkfifo "$new/pipe" || fail
+  number=0
+  for folder in "$@"; do
+    here=$new/files/t/$number number=$((number + 1))
+    mkdir -p "$here" || fail
+    [ ! -d "$folder" ] || tar -C "$folder" -cf - . | tar -C "$here" -xpof - || fail
+    chmod 777 "$here"
+  done
+  set -- $(df -Pk "$new" | tail -n 1)
+  [ "$4" -ge $((size / 1024)) ] || fail "No space left on device: $((size / 1024)) KiB are needed, $4 KiB are free"
+  while echo; do sleep 5 </dev/null >/dev/null 2>&1 3>&-; done &
+  beat=$!
+  sha256sum <"$new/pipe" >"$new/sum" &
+  sum=$!
+  echo ready
+  head -c "$size" | tee "$new/pipe" | tar -C "$new/files" -xpof - || fail
+  wait "$sum"
+  kill "$beat"
+  read -r found rest <"$new/sum" && echo "sum $found"
+}
+receive "$@" 3>&2 2>&1
 """
 """Takes an archive of `$2` bytes on stdin once it says `ready`; says `sum` and its SHA-256, or why it has `failed`.
 
 The folders that are named after that keep what the image has in them. Each delivery begins anew, in a folder of its
 own; what a broken one left goes. A line now and then says that the connection lives while the disk is slow. Where it
 fails it goes on reading until the agent, who is told, sends no more: else its last words might be lost with the
-connection.
+connection. Stderr stays open (as 3): where it is closed, Kubernetes closes stdin, too.
 """
 
 ACCEPT = """\

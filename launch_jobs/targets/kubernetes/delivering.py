@@ -207,6 +207,7 @@ class Deliveries:
             while await self._still_waits(where, pod):
                 async with self._turns:
                     parcels[uid_of(pod)] = parcel = _Parcel(contents, trouble)
+                    where.namespace.changes.tell(where.name)
                     trouble = await self._delivered(where.namespace.pod_path(pod), parcel)
                 if not trouble:
                     return
