@@ -1,12 +1,12 @@
 # Everything a developer runs. The environment is .venv, made from uv.lock; nothing is installed outside it,
 # except by `make test` with CI=true or LAUNCH_JOBS_SETUP_SYSTEM=1 (see scripts/test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check fmt bench torture fidelity cluster faults
+.PHONY: help setup demo demo-kubernetes down test check fmt bench torture fidelity cluster faults
 BIN := .venv/bin
 STAMP := .venv/.launch-jobs-setup
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(STAMP) ## make .venv, with the `launch` command in it
 
@@ -16,6 +16,9 @@ $(STAMP): uv.lock pyproject.toml scripts/setup
 
 demo: $(STAMP) ## capture a training script, put it on queues, run it, show the results
 	@$(BIN)/python examples/demo.py
+
+demo-kubernetes: $(STAMP) ## on the cluster: a GPU queue, a two-node job, a preempted job that comes back
+	@examples/kubernetes/run
 
 down: $(STAMP) ## stop what the demo or `launch up` started
 	@$(BIN)/launch down

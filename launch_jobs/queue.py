@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from typing import TYPE_CHECKING
 
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
@@ -197,22 +199,25 @@ async def drain_queue(name: str, say: Callable[[list[str]], None], *, timeout: f
         Unavailable: some are active when the time is over.
     """
     await pause_queue(name)
+    until = math.inf if timeout is None else time.monotonic() + timeout
     active: list[str] = []
     quiet = 0
     async with connect() as client:
-        try:
-            async with asyncio.timeout(timeout):
-                while quiet < _QUIET_LOOKS:
-                    before, active = active, sorted(run.name for run in await _runs_in(client, name, _ACTIVE))
-                    if active and active != before:
-                        say(active)
-                    quiet = 0 if active else quiet + 1
-                    await asyncio.sleep(_LOOK_S)
-        except TimeoutError:
-            told = f"{len(active)} runs of the queue {name!r} are active still: {', '.join(active[:3])}"
-            more = f"`launch queue drain {name}` waits on, and `launch queue resume {name}` undoes it"
-            raise Unavailable(told + (" …" if len(active) > 3 else ""), do=f"It is paused; {more}") from None
+        while quiet < _QUIET_LOOKS:
+            before, active = active, sorted(run.name for run in await _runs_in(client, name, _ACTIVE))
+            if active and active != before:
+                say(active)
+            if active and time.monotonic() > until:
+                raise _not_drained(name, active)
+            quiet = 0 if active else quiet + 1
+            await asyncio.sleep(_LOOK_S)
     return await show_queue(name)
+
+
+def _not_drained(name: str, active: list[str]) -> Unavailable:
+    told = f"Runs of the queue {name!r} are active still ({len(active)}): {', '.join(active[:3])}"
+    more = f"`launch queue drain {name}` waits on, and `launch queue resume {name}` undoes it"
+    return Unavailable(told + (" …" if len(active) > 3 else ""), do=f"It is paused; {more}")
 
 
 async def delete_queue(name: str) -> None:

@@ -13,6 +13,7 @@ from launch_jobs.build.docker import lock_of
 from launch_jobs.build.kubernetes_job import ClusterBuild
 from launch_jobs.build.kubernetes_manifest import ImageBuild, Trust
 from launch_jobs.build.kubernetes_options import ClusterBuilder
+from launch_jobs.build.kubernetes_pod import BuildFiles
 from launch_jobs.build.oci_registry import OciRegistry, RemoteImage
 from launch_jobs.build.registry import Registry, Wanted, environment_image, job_image
 from launch_jobs.cluster import Cluster, ClusterAccess
@@ -101,7 +102,7 @@ class KubernetesBuilder:
             with tempfile.TemporaryFile() as file:
                 await asyncio.to_thread(write_context, file, *context)
                 work = ClusterBuild(cluster, self._namespace, self._options, trust=self._trust, log=log)
-                return await work.run(build, file)
+                return await work.run(build, await asyncio.to_thread(BuildFiles, file))
         finally:
             await cluster.close()
 

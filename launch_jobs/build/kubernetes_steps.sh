@@ -26,6 +26,7 @@ build)
     export STORAGE_DRIVER=overlay
     buildah info >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
     if [ -n "$BASE" ]; then
+        echo "Unpacking the base image"
         buildah tag "$(buildah pull --quiet "dir:$work/base")" localhost/launch-base:1
         rm -rf "$work/base"
     fi
@@ -42,9 +43,11 @@ build)
         set -- "$@" --secret "id=$secret,src=/run/launch-secrets/$secret"
     done
     buildah build "$@" "$work/context"
+    echo "Packing $TAG"
     buildah push --quiet --format v2s2 "$TAG" "dir:$out"
     ;;
 push)
+    echo "Pushing $TARGET"
     skopeo copy --quiet --retry-times 3 --digestfile /dev/termination-log "dir:$out" "docker://$TARGET"
     ;;
 esac

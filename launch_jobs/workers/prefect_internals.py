@@ -18,6 +18,7 @@ from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import Integration, WorkerMetadata
 from prefect.client.schemas.responses import SetStateStatus, StateAcceptDetails
 from prefect.context import AsyncClientContext, SettingsContext, SyncClientContext, get_settings_context
+from prefect.flow_engine import BaseFlowRunEngine
 from prefect.logging import get_logger
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES
 from typing_extensions import override
@@ -131,7 +132,7 @@ class FlowClient(PrefectClient):
             await super().update_flow_run_labels(flow_run_id, labels)
 
     def _one_try(self) -> SettingsContext:
-        """A context in which Prefect's client does not repeat what was not answered: it would not ask whether it may."""
+        """A context in which Prefect's client does not repeat what was not answered: it asks nobody whether it may."""
         here = get_settings_context()
         if self._without_retries is None:
             self._without_retries = here.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
@@ -175,6 +176,15 @@ async def enter_client_context() -> tuple[AsyncClientContext, SyncClientContext]
     beside = SyncClientContext()
     beside.__enter__()
     return context, beside
+
+
+def send_no_flow_heartbeats() -> None:
+    """Let the engine tell of no run every few minutes that it is alive: an event and a thread for each.
+
+    Who works on a run is told by its claim, its lock and its agent's heartbeat; what follows from a death is decided
+    by whoever adopts the run, not by one of Prefect's automations on these events.
+    """
+    BaseFlowRunEngine.heartbeat_seconds = None  # pyright: ignore[reportAttributeAccessIssue] - a property of Prefect's
 
 
 def emit_fewer_task_events(moment_s: float = 1.0) -> None:

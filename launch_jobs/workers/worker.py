@@ -125,6 +125,7 @@ class LaunchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerRes
     async def setup(self) -> None:
         use_project(self.settings.home)
         internals.emit_fewer_task_events()
+        internals.send_no_flow_heartbeats()
         self.settings = await agent_settings(self.settings)
         self.slots.restrict(self.settings.max_jobs)
         self.slots.restrict(self.agent_file.max_jobs)

@@ -240,7 +240,7 @@ class Round:
         self.exits.append(time.monotonic() - begun)
 
     async def _record(self, run: FlowRun) -> Record:
-        states = await states_of(run.id)
+        states = sorted(await states_of(run.id), key=lambda state: state.id == run.state_id)  # clocks may step back
         number = int(str(run.labels.get("launch.attempt", 0)))
         found = [(n, self.store.outcome(str(run.id), n)) for n in range(1, number + 1)]
         return Record(

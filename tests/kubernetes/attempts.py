@@ -29,8 +29,8 @@ from launch_jobs.targets.kubernetes.target import KubernetesTarget
 from launch_jobs.targets.template import base_job_template, with_operator_fields
 from launch_jobs.testing import MemoryObjects, MemoryOutput
 
-LIMIT_S = 120.0
-"""Of any wait: a machine may have much else to do."""
+LIMIT_S, _END_S = 120.0, 90.0
+"""Of the wait for what is to be seen, and of the end after that: a machine may have much else to do."""
 
 Meddle = Callable[[str], Awaitable[None]]
 """Does something to the attempt of this name."""
@@ -101,8 +101,12 @@ class Stage:
         version = self._store.add(f"play-{context.run}", job, Origin())
         resolved = await resolve(context, version.reference, Overrides())
         running = asyncio.ensure_future(execute(context, resolved, Prepared(image=image), MemoryOutput()))
-        told = await self._meddle(play, context, running)
-        outcome = await running
+        try:
+            async with asyncio.timeout(LIMIT_S + _END_S):
+                told = await self._meddle(play, context, running)
+                outcome = await running
+        finally:
+            running.cancel()
         with tempfile.NamedTemporaryFile() as log:
             has_log = self._store.get_log(outcome.run, outcome.attempt, Path(log.name))
             lines = Path(log.name).read_text().splitlines() if has_log else []  # noqa: ASYNC240 # a test may wait

@@ -25,7 +25,7 @@ async def test_a_drained_queue_waits_for_what_runs_and_keeps_the_rest(road: Road
     name = (await road.until(running, lambda info: info.state is RunState.RUNNING)).name
     late = await typed(road, "queue", "drain", queue, "--timeout", "1s")
     assert late.code == 4
-    assert f"1 runs of the queue {queue!r} are active still: {name}" in late.err
+    assert f"Runs of the queue {queue!r} are active still (1): {name}" in late.err
     queued = await road.submit(job, queue, args=(str(gate),))
     draining = await asyncio.create_subprocess_exec(
         *command("queue", "drain", queue), env=environment(road), stderr=asyncio.subprocess.PIPE

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from launch_jobs.errors import BadInput
 from launch_jobs.job import JsonObject
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.kubernetes.conditions import Seen
 from launch_jobs.targets.kubernetes.data_volume import DATA, awaits_data, data_layout, wants_data, with_data
 from launch_jobs.targets.kubernetes.kinds import load_kinds
-from launch_jobs.targets.kubernetes.manifest import PodParts
+from launch_jobs.targets.kubernetes.manifest import PodParts, workload
 
 
 def _spec(*paths: str, files: tuple[str, ...] = ()) -> RunSpec:
@@ -59,3 +62,11 @@ def test_a_pod_wants_data_until_its_container_has_them() -> None:
     assert wants_data(kind, Seen(again, (served,)))
     assert wants_data(kind, Seen(two, (served,)))
     assert not wants_data(kind, Seen({"spec": {"template": {"spec": {"containers": []}}}}, (waits,)))
+
+
+def test_more_than_an_object_holds_is_refused() -> None:
+    """It is said by us: the API server would answer that it is ill."""
+    manifest: JsonObject = {"apiVersion": "batch/v1", "kind": "Job"}
+    spec = _spec().model_copy(update={"manifest": manifest, "command": ("x" * 100_000,) * 11})
+    with pytest.raises(BadInput, match="command and variables, in the Job, of this run take 1,1"):
+        workload(spec, load_kinds())

@@ -6,16 +6,17 @@ import asyncio
 import inspect
 import subprocess
 import sys
+import threading
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from prefect import Flow, task_engine
+from prefect import Flow, flow_engine, task_engine
 from prefect.cli import worker as stock_command
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.flow_engine import run_flow
+from prefect.flow_engine import BaseFlowRunEngine, FlowRunEngine, run_flow
 from prefect.logging.handlers import APILogWorker
 from prefect.states import Completed, Failed, Pending, Running, Scheduled
 from prefect.workers.base import BaseWorker
@@ -49,6 +50,16 @@ def test_the_limit_of_a_worker(worker: ProcessWorker) -> None:
     """`_limit` holds what --limit named, and our slots follow it."""
     assert internals.run_limit(worker) == 3
     assert worker.slots.limit == 3
+
+
+def test_the_engine_has_no_heartbeats_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a number of seconds it starts no thread for a run."""
+    monkeypatch.setattr(BaseFlowRunEngine, "heartbeat_seconds", 30)
+    internals.send_no_flow_heartbeats()
+    engine = FlowRunEngine(flow=Flow(lambda: None, name="none"))
+    before = threading.active_count()
+    with vars(flow_engine)["_send_heartbeats"](engine):
+        assert threading.active_count() == before
 
 
 def test_an_agent_tells_of_integrations_without_loading_them() -> None:

@@ -34,7 +34,7 @@ until [ -e /launch/data/all ]; do sleep 0.2 2>/dev/null || sleep 1; done
 """
 
 RECEIVE = """\
-fail() { echo "failed $*"; kill $beat; cat >/dev/null; exit 1; }
+fail() { echo "failed $*"; [ -z "$beat" ] || kill "$beat"; cat >/dev/null; exit 1; }
 receive() {
   new=/launch/data/new-$1 size=$2 beat=
   shift 2

@@ -177,7 +177,7 @@ class Deliveries:
             return f"Its datasets do not get into its pod: {trouble}"
         size = sum(one.size for one in parcels)
         tenths = 10 * sum(one.sent for one in parcels) // size
-        return f"Its datasets are on their way: {tenths}0 % of {size:,} bytes to {len(parcels)} pods"
+        return f"Its datasets are on their way: {10 * tenths} % of {size:,} bytes to {len(parcels)} pods"
 
     async def _serve_all(self, where: Where, contents: Contents) -> None:
         serving: dict[str, asyncio.Task[None]] = {}
@@ -252,4 +252,4 @@ class Deliveries:
                 if any(line.startswith(b"failed") for line in lines):
                     break
         told = said.decode(errors="replace").split("\n")
-        return "; ".join(line for line in told if line not in {"", "ready", "failed "})
+        return "; ".join(word for line in told if (word := line.removeprefix("failed ")) not in {"", "ready"})

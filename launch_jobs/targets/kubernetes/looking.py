@@ -145,7 +145,9 @@ class Lookout:
 async def heard(news: asyncio.Event, seconds: float) -> None:
     """Wait for news, but not longer than that."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), seconds)
+        # Not `wait_for`: on Python 3.11 it loses a cancel that comes together with the news.
+        async with asyncio.timeout(seconds):
+            await news.wait()
 
 
 def now() -> str:

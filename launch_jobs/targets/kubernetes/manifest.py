@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from launch_jobs.errors import BadInput
 from launch_jobs.job import JsonObject
+from launch_jobs.names import canonical_json
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.kubernetes.kinds import Kinds, WorkloadKind
 from launch_jobs.targets.kubernetes.labels import ATTEMPT_LABEL, OURS, label_value
@@ -20,7 +21,7 @@ from launch_jobs.targets.kubernetes.places import Program, programs
 from launch_jobs.targets.kubernetes.pods import PROGRAM_CONTAINERS
 from launch_jobs.targets.kubernetes.ranks import rank_service, set_ranks
 from launch_jobs.targets.kubernetes.security import pod_specs, restrict
-from launch_jobs.targets.kubernetes.side_objects import SideObjects, side_objects
+from launch_jobs.targets.kubernetes.side_objects import SideObjects, check_size, side_objects
 from launch_jobs.targets.kubernetes.yaml_documents import read_documents
 
 _SHM = "launch-shm"
@@ -79,7 +80,7 @@ def workload(spec: RunSpec, kinds: Kinds, parts: PodParts | None = None) -> Work
     """The objects of an attempt: `spec.manifest` with image, command, variables and our labels in it.
 
     Raises:
-        BadInput: the manifest has no place for the program, or not for what the spec asks for.
+        BadInput: the manifest has no place for the program, or not for what the spec asks for; or that is too much.
     """
     if spec.manifest is None:
         raise BadInput(f"{spec.name} has no manifest", do="Run it on a Kubernetes queue")
@@ -96,6 +97,7 @@ def workload(spec: RunSpec, kinds: Kinds, parts: PodParts | None = None) -> Work
     _set_command_line(made, kind, spec)
     needs_service = set_ranks(made, kind, places)
     _set_pods(made, kind, spec)
+    check_size(f"command and variables, in the {kind.kind},", len(canonical_json(made)))
     service = (rank_service(spec.name, str(_metadata(made)["namespace"])),) if needs_service else ()
     return Workload(kind, made, (*side.objects, *service))
 

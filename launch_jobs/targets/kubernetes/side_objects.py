@@ -59,7 +59,7 @@ def _secrets(spec: RunSpec, namespace: str) -> SideObjects:
         return SideObjects()
     name = f"{spec.name}-secrets"
     data: JsonObject = {one.name: base64.b64encode(one.value.get_secret_value()).decode() for one in spec.secrets}
-    _check_size("secrets", sum(len(str(value)) for value in data.values()))
+    check_size("secrets", sum(len(str(value)) for value in data.values()))
     env = tuple(
         cast("JsonObject", {"name": one.variable, "valueFrom": {"secretKeyRef": {"name": name, "key": one.name}}})
         for one in spec.secrets
@@ -82,7 +82,7 @@ def _inputs(spec: RunSpec, namespace: str) -> SideObjects:
     data: JsonObject = {**{f"file-{number}": file.after for number, file in enumerate(spec.files)}, **large}
     if not data:
         return SideObjects()
-    _check_size("config files and variables", sum(len(str(value).encode()) for value in data.values()))
+    check_size("config files and variables", sum(len(str(value).encode()) for value in data.values()))
     env = tuple(
         cast("JsonObject", {"name": key, "valueFrom": {"configMapKeyRef": {"name": name, "key": key}}}) for key in large
     )
@@ -117,6 +117,13 @@ def _object(kind: str, name: str, spec: RunSpec, namespace: str) -> JsonObject:
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "immutable": True}
 
 
-def _check_size(what: str, size: int) -> None:
+def check_size(what: str, size: int) -> None:
+    """Judge whether one object can hold that much.
+
+    Raises:
+        BadInput: it cannot.
+    """
     if size > _LARGEST:
-        raise BadInput(f"the {what} of this run take {size} bytes", do=f"Kubernetes takes {_LARGEST}: use a dataset")
+        raise BadInput(
+            f"the {what} of this run take {size:,} bytes", do=f"Kubernetes takes {_LARGEST:,}: use a dataset"
+        )
