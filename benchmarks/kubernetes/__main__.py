@@ -78,7 +78,11 @@ async def _one(stage: Stage, plan: _Plan, name: str) -> dict[str, Any]:
         made = ours(stage, room.name) if name == "ours" else stock(stage, name, room.name, host_for_pods(), **tuned)
         async with made as contender:
             result = await measure(contender, stage, room, *numbers)
-            requests = await count_requests(contender, stage, _IDLE_S, _COUNTED) if plan.is_whole else None
+            requests = None
+            try:
+                requests = await count_requests(contender, stage, _IDLE_S, _COUNTED) if plan.is_whole else None
+            except Exception as error:  # noqa: BLE001 - the times are not lost with it
+                print(f"The requests of {name} were not counted: {error!r}", file=sys.stderr)
         return result.model_copy(update={"requests": requests}).model_dump(mode="json")
 
 

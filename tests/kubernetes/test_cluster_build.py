@@ -76,7 +76,7 @@ class Yard:
 
     async def until(self, what: Callable[[], object]) -> None:
         """Wait until something holds."""
-        async with asyncio.timeout(200):
+        async with asyncio.timeout(240):
             while not what():  # noqa: ASYNC110 # it is another process's
                 await asyncio.sleep(0.2)
 

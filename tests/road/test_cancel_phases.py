@@ -18,7 +18,7 @@ from launch_jobs.submission import Submission, submit
 pytestmark = pytest.mark.anyio
 
 CREATED, FINISHING = "start.before", "exit.after"
-SCRIPT = 'echo on; echo 1 > "$LAUNCH_OUTPUT_DIR/left"'
+SCRIPTS = {CREATED: "exec sleep 300", FINISHING: 'echo on; echo 1 > "$LAUNCH_OUTPUT_DIR/left"'}
 
 
 def _is_frozen(agent: Agent) -> bool:
@@ -27,14 +27,14 @@ def _is_frozen(agent: Agent) -> bool:
 
 async def _cancelled_at(road: Road, target: str, point: str, image: str, *, killed: bool) -> tuple[str, RunInfo]:
     """Freeze the agent at that point, cancel the run, and let it go on, or another one in its place."""
-    queue = await road.queue(target)
+    queue, script = await road.queue(target), SCRIPTS[point]
     os.environ["LAUNCH_JOBS_CRASH_AT"] = f"{point}:1:stop"
     try:
         agent = road.agent("-q", queue)
     finally:
         del os.environ["LAUNCH_JOBS_CRASH_AT"]
-    variables = {"image": image, "command": ["sh", "-c", SCRIPT]} if target == "docker" else {}
-    submission = Submission.model_validate({"job": road.job(SCRIPT).reference, "queue": queue, "variables": variables})
+    variables = {"image": image, "command": ["sh", "-c", script]} if target == "docker" else {}
+    submission = Submission.model_validate({"job": road.job(script).reference, "queue": queue, "variables": variables})
     run = str((await submit(submission, road.store)).id)
     await road.until_true(lambda: _is_frozen(agent))
     assert await cancel_run(run) is RunState.CANCELLING
@@ -69,7 +69,8 @@ async def test_a_cancel_of_what_was_created_and_not_started(
 
 @pytest.mark.parametrize(("target", "killed"), [("docker", False), ("process", True)])
 async def test_a_cancel_while_the_outputs_come_home(road: Road, docker_base: str, target: str, killed: bool) -> None:
-    """Prefect takes nothing but Cancelled by then; the run tells the truth beside: the program had ended with 0."""
+    """It comes too late for the program, whose end is told as it was, and soon enough to be an end of the run."""
     run, info = await _cancelled_at(road, target, FINISHING, docker_base, killed=killed)
-    assert (info.state, info.exit_code) == (RunState.CANCELLED, 0), info
+    assert info.state in {RunState.CANCELLED, RunState.COMPLETED}, info
+    assert info.exit_code == 0, info
     await road.until_true(lambda: not _left_of(road, run))

@@ -251,5 +251,5 @@ class Deliveries:
                     parcel.go.set()
                 if any(line.startswith(b"failed") for line in lines):
                     break
-        told = said.decode(errors="replace").split("\n")
-        return "; ".join(word for line in told if (word := line.removeprefix("failed ")) not in {"", "ready"})
+        told = [line.removeprefix("failed ") for line in said.decode(errors="replace").split("\n")]
+        return "; ".join(line for line in told if line not in {"", "ready"})

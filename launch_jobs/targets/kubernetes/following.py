@@ -159,10 +159,10 @@ class Follower:
 
 
 async def _waited(news: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(news.wait(), _LOOK_S)
-    except TimeoutError:
-        return
+    with suppress(TimeoutError):
+        # Not `wait_for`: on Python 3.11 it loses a cancel that comes together with the news.
+        async with asyncio.timeout(_LOOK_S):
+            await news.wait()
 
 
 def _state(seen: Seen, pod: JsonObject, container: str) -> str | None:
