@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from launch_jobs.errors import LaunchError, Unavailable
+from launch_jobs.moments import happens
 
 _logger = logging.getLogger("launch_jobs.agent")
 
@@ -209,8 +210,7 @@ class LiveLog:
                 await self._deliver(batch)
             elif is_over:
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), _PAUSE_S)
+            await happens(over, _PAUSE_S)
 
     async def is_heard(self) -> bool:
         """Whether the sink answers at all."""

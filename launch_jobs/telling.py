@@ -25,6 +25,7 @@ from launch_jobs.context import LaunchContext
 from launch_jobs.deployments import FLOW_NAME, run_tags
 from launch_jobs.errors import LaunchError, Unavailable
 from launch_jobs.job import JobVersion
+from launch_jobs.moments import happens
 from launch_jobs.names import attempt_name
 from launch_jobs.preparation import Resolved, Say
 from launch_jobs.run import Place
@@ -101,7 +102,7 @@ class _Building:
     async def tell(self, over: asyncio.Event) -> None:
         told: tuple[bool, Step | None] = (False, None)
         shown = False
-        while not await _within(_PAUSE_S, over):
+        while not await happens(over, _PAUSE_S):
             now = self._began, self._progress.step
             if now == told:
                 continue
@@ -139,7 +140,7 @@ async def told_running(context: LaunchContext) -> AsyncGenerator[None]:
 
 async def _tell_where(context: LaunchContext, over: asyncio.Event) -> None:
     told = ""
-    while not await _within(_PAUSE_S, over):
+    while not await happens(over, _PAUSE_S):
         try:
             place = await context.target.place(attempt_name(context.run, context.attempt))
             status = await context.target.status(place)
@@ -173,12 +174,3 @@ async def _tell(message: str) -> None:
                 await client.set_flow_run_state(run.id, Running(message=message))
     except LaunchError as error:
         get_run_logger().warning("Not told in the run's state (%s): %s", error, message)
-
-
-async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Whether the event happens within some seconds."""
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True

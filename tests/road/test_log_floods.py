@@ -20,8 +20,8 @@ from walking import Road
 
 from launch_jobs.client import connect
 from launch_jobs.live_log import LONGEST_LINE
-from launch_jobs.run import RunState
 from launch_jobs.output_tail import GAP_LOGGER, OUTPUT_LOGGER
+from launch_jobs.run import RunState
 from launch_jobs.runs import read_log
 
 pytestmark = pytest.mark.anyio

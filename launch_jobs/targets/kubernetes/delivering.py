@@ -14,6 +14,7 @@ from pathlib import Path
 from launch_jobs.cluster import Cluster
 from launch_jobs.errors import LaunchError, Refused
 from launch_jobs.job import JsonObject
+from launch_jobs.moments import happens
 from launch_jobs.targets import RunSpec
 from launch_jobs.targets.data_archive import Member, folder_member, length, members, streamed
 from launch_jobs.targets.kubernetes.data_volume import (
@@ -25,7 +26,7 @@ from launch_jobs.targets.kubernetes.data_volume import (
     data_layout,
     folder_mode,
 )
-from launch_jobs.targets.kubernetes.looking import LOOK_S, Lookout, heard
+from launch_jobs.targets.kubernetes.looking import LOOK_S, Lookout
 from launch_jobs.targets.kubernetes.seen_pods import uid_of
 from launch_jobs.targets.kubernetes.where import Where
 
@@ -188,7 +189,7 @@ class Deliveries:
                     for pod in await self._waiting(where):
                         if uid_of(pod) not in serving:
                             serving[uid_of(pod)] = asyncio.ensure_future(self._serve(where, pod, contents))
-                    await heard(news, LOOK_S)
+                    await happens(news, LOOK_S)
         finally:
             for task in serving.values():
                 task.cancel()

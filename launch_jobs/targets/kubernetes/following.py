@@ -12,6 +12,7 @@ from typing import cast
 from launch_jobs.cluster import Cluster, until_allowed
 from launch_jobs.errors import BadInput, NotFound, Unavailable
 from launch_jobs.job import JsonObject
+from launch_jobs.moments import happens
 from launch_jobs.targets import LogChunk
 from launch_jobs.targets.kubernetes.conditions import Seen
 from launch_jobs.targets.kubernetes.keeper import KEEPER
@@ -80,7 +81,7 @@ class Follower:
                         self._start(pod, container, prefix, reached)
                     if self._is_over:
                         break
-                    await _waited(news)
+                    await happens(news, _LOOK_S)
             await asyncio.gather(*self._readers.values())
         finally:
             await self._pieces.put(None)
@@ -114,7 +115,7 @@ class Follower:
                     continue
                 if state == "terminated":
                     return
-                await _waited(news)
+                await happens(news, _LOOK_S)
 
     async def _lines(
         self, pod: JsonObject, container: str, position: LogPosition, state: str
@@ -156,13 +157,6 @@ class Follower:
         """waiting, running or terminated; None: its pod is gone."""
         self._seen, self._is_over = await self._look()
         return _state(self._seen, pod, container)
-
-
-async def _waited(news: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        # Not `wait_for`: on Python 3.11 it loses a cancel that comes together with the news.
-        async with asyncio.timeout(_LOOK_S):
-            await news.wait()
 
 
 def _state(seen: Seen, pod: JsonObject, container: str) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from launch_jobs.cluster import Cluster, until_allowed
 from launch_jobs.errors import LaunchError, Unavailable
 from launch_jobs.job import JsonObject
+from launch_jobs.moments import happens
 from launch_jobs.run import Reason
 from launch_jobs.targets import AttemptStatus
 from launch_jobs.targets.kubernetes.conditions import Cause, Reading, Seen, read_status
@@ -108,7 +109,7 @@ class Lookout:
                     return True
                 if clock() >= deadline:
                     return False
-                await heard(news, min(LOOK_S, deadline - clock()))
+                await happens(news, min(LOOK_S, deadline - clock()))
 
     def forget(self, name: str, pods: Iterable[JsonObject]) -> None:
         """Nobody asks for this attempt any more."""
@@ -140,14 +141,6 @@ class Lookout:
             del self._listening[uid_of(pod)]
         except LaunchError:
             return  # the keeper cannot be asked: the end of the pod will tell
-
-
-async def heard(news: asyncio.Event, seconds: float) -> None:
-    """Wait for news, but not longer than that."""
-    with suppress(TimeoutError):
-        # Not `wait_for`: on Python 3.11 it loses a cancel that comes together with the news.
-        async with asyncio.timeout(seconds):
-            await news.wait()
 
 
 def now() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from launch_jobs.cluster import Cluster, ClusterAccess, OverQuota, until_allowed
 from launch_jobs.errors import NotFound, Refused
+from launch_jobs.moments import happens
 from launch_jobs.run import Place, Stopped
 from launch_jobs.targets import AttemptStatus, LogChunk, RunSpec
 from launch_jobs.targets.kubernetes.conditions import Reading, Seen, read_status
@@ -23,7 +24,7 @@ from launch_jobs.targets.kubernetes.following import Follower, rank_of
 from launch_jobs.targets.kubernetes.grants import ClusterGrants
 from launch_jobs.targets.kubernetes.keeper import TREE, has_tree, keeper_parts, keepers
 from launch_jobs.targets.kubernetes.kinds import Kinds, load_kinds
-from launch_jobs.targets.kubernetes.looking import LOOK_S, Lookout, heard
+from launch_jobs.targets.kubernetes.looking import LOOK_S, Lookout
 from launch_jobs.targets.kubernetes.manifest import Workload, workload
 from launch_jobs.targets.kubernetes.policy import check_workload
 from launch_jobs.targets.kubernetes.seen_pods import has_run
@@ -136,7 +137,7 @@ class KubernetesTarget:
                 if reading.reason and reading.reason != told:
                     told = reading.reason
                     yield told
-                await heard(news, LOOK_S)
+                await happens(news, LOOK_S)
 
     async def logs(self, place: Place, since: str | None) -> AsyncIterator[LogChunk]:
         """Output from `since` until the attempt ends, of all its containers."""
