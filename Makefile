@@ -1,7 +1,7 @@
 # Everything a developer runs. The environment is .venv, made from uv.lock; nothing is installed outside it,
 # except by `make test` with CI=true or LAUNCH_JOBS_SETUP_SYSTEM=1 (see scripts/test).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-kubernetes down test check fmt bench torture fidelity cluster faults
+.PHONY: help setup demo demo-kubernetes down test check fmt bench torture fidelity cluster faults faults-real
 BIN := .venv/bin
 STAMP := .venv/.launch-jobs-setup
 
@@ -50,3 +50,6 @@ cluster: $(STAMP) ## a Kubernetes cluster of two nodes, for tests; the first tim
 
 faults: $(STAMP) ## break servers, agents, engines and stores while runs go on; count broken promises
 	@scripts/faults --runs 500
+
+faults-real: $(STAMP) ## outages of ten minutes, unscaled
+	@scripts/faults --real

@@ -25,7 +25,7 @@ from launch_jobs.targets.grants import HostGrants
 
 T = TypeVar("T")
 
-_CALLS, _FOLLOWERS = 32, 256
+_CALLS, _FOLLOWERS = 16, 256
 _CREATION_S, _CREATOR_S = 60.0, 5.0
 _KILL_S = 30.0
 _QUICK_S, _SLOW_S = 0.05, 0.5
