@@ -18,7 +18,7 @@ from typing import TypeVar
 from launch_jobs.workers.prefect_internals import enter_client_context
 
 T = TypeVar("T")
-_THREADS = 24
+_THREADS = 40
 _logger = logging.getLogger("launch_jobs.agent")
 
 
