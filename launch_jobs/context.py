@@ -52,6 +52,7 @@ class LaunchContext:
         agent: the agent's own file: what this host grants.
         variables: job variables, the deployment's and then the submitter's.
         attempt: counted by us from 1.
+        is_resumed: the attempt was written down by an agent before: some of it may have been made, or told.
         record: writes labels on the flow run, in one call.
         assign: gives the run as many devices, waiting until they are free; none where nobody counts them.
         cancelled: set when the run shall end.
@@ -69,6 +70,7 @@ class LaunchContext:
     agent: AgentFile = field(default_factory=AgentFile)
     variables: tuple[JsonObject, ...] = ()
     attempt: int = 1
+    is_resumed: bool = False
     record: Callable[[Labels], Awaitable[None]] = _record_nothing
     assign: Callable[[int], Coroutine[object, object, tuple[str, ...]]] = _assign_none
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)

@@ -73,7 +73,7 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     crashpoints.reach("start.after")
     spool = Spool(log_file(context, spec.name), hide=hide)
     limit = resolved.overrides.timeout_s or resolved.configuration.timeout
-    async with Telling(LiveLog(spool.path, context.run, output)) as live:
+    async with Telling(_live_log(context, spool.path, output)) as live:
         status, halt = await started(context, resolved, place, status, spec.stop_grace_s)
         halt = halt or await follow(context, place, spool, seconds_left(status, limit), spec.stop_grace_s)
         spool.close()  # of one that never started it is still open
@@ -92,6 +92,10 @@ async def execute(context: LaunchContext, resolved: Resolved, prepared: Prepared
     return outcome
 
 
+def _live_log(context: LaunchContext, path: Path, output: Sink) -> LiveLog:
+    return LiveLog(path, context.run, output, attempt=context.attempt, is_resumed=context.is_resumed)
+
+
 async def _with_events(target: Target, place: Place, outcome: Outcome) -> Outcome:
     """The outcome of a failure with what the infrastructure remembers; that it remembers nothing is no error."""
     if outcome.failure is None or not isinstance(target, EventTeller):
@@ -107,7 +111,7 @@ async def _finish(context: LaunchContext, place: Place, spec: RunSpec, output: S
     if not log.exists():
         await clean(context, place, spec)
         return
-    async with Telling(LiveLog(log, context.run, output)) as live:
+    async with Telling(_live_log(context, log, output)) as live:
         await _keep_log(context, log)
         await clean(context, place, spec)
         await live.last_words()

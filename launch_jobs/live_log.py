@@ -43,11 +43,13 @@ class LiveLine(NamedTuple):
         text: without its newline.
         moment: later than that of every line before it.
         left_out: lines that this one stands for; 0: it is one of the program's own.
+        mark: on the last line of those sent together: attempt and byte, up to which the output was sent with it.
     """
 
     text: str
     moment: datetime
     left_out: int = 0
+    mark: str = ""
 
 
 class Sink(Protocol):
@@ -63,6 +65,10 @@ class Sink(Protocol):
 
     async def has(self, since: datetime) -> bool:
         """Whether any line of this moment or a later one arrived."""
+        ...
+
+    async def last_mark(self) -> str | None:
+        """The latest mark that arrived."""
         ...
 
 
@@ -179,13 +185,22 @@ class LiveLog:
     """Sends an attempt's output on while it grows, each line once, also when another agent goes on with it.
 
     A file beside the spool's says how far it came, and, before lines are sent, up to where they go: whoever comes after
-    a crash asks the sink whether they arrived.
+    a crash asks the sink whether they arrived. Who has no such file, in another home, asks the sink how far they came.
+
+    Args:
+        path: of the spool.
+        run: the flow run's id.
+        sink: where the lines go.
+        attempt: whose output it is.
+        is_resumed: another agent may have sent some of it.
     """
 
-    def __init__(self, path: Path, run: str, sink: Sink) -> None:
+    def __init__(self, path: Path, run: str, sink: Sink, *, attempt: int = 1, is_resumed: bool = False) -> None:
         self._cursor_path = path.with_suffix(".live")
         self._run = run
         self._sink = sink
+        self._attempt = attempt
+        self._is_resumed = is_resumed and not self._cursor_path.exists()
         self._last = datetime.min.replace(tzinfo=UTC)
         self._pending: tuple[int, datetime] | None = None
         self._backlog = Backlog(path, self._recover())
@@ -220,7 +235,10 @@ class LiveLog:
         return False
 
     async def _settle(self) -> None:
-        """Find out whether the lines that a dead agent was sending arrived."""
+        """Find out whether the lines that a dead agent was sending arrived, or how far they came."""
+        if self._is_resumed:
+            attempt, _, end = (await _patiently(self._sink.last_mark) or "").partition(".")
+            self._backlog.move(int(end) if attempt == str(self._attempt) else 0)
         if self._pending is None:
             return
         end, since = self._pending
@@ -252,7 +270,8 @@ class LiveLog:
         first = max(datetime.now(UTC), self._last + _TICK)
         note = [(left_out_text(batch.left_out, self._run), batch.left_out)] if batch.left_out else []
         texts = [*note, *((live_text(line), 0) for line in batch.lines)]
-        return [LiveLine(text, first + _TICK * at, left_out) for at, (text, left_out) in enumerate(texts)]
+        lines = [LiveLine(text, first + _TICK * at, left_out) for at, (text, left_out) in enumerate(texts)]
+        return [*lines[:-1], lines[-1]._replace(mark=f"{self._attempt}.{batch.end}")]
 
     def _arrived(self, end: int, last: datetime) -> None:
         self._backlog.move(end)

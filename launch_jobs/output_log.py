@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,6 +26,8 @@ from launch_jobs.outbox import Outbox
 from launch_jobs.output_tail import GAP_LOGGER, OUTPUT_LOGGER
 
 Entry = dict[str, str | int | None]
+_MARKED = re.compile(rf"\.(\d+\.\d+)\.(?:{OUTPUT_LOGGER}|{GAP_LOGGER})$")
+_PAGE, _MARKED_WITHIN = 200, 2000
 _LEAST_SIZE = 256
 """Bytes of an entry in a call, beside its text."""
 
@@ -65,9 +68,23 @@ class RunOutput:
             found = await client.read_logs(log_filter=chosen, limit=200, sort=LogSort.TIMESTAMP_ASC)
         return any(entry.name.endswith((f".{OUTPUT_LOGGER}", f".{GAP_LOGGER}")) for entry in found)
 
+    async def last_mark(self) -> str | None:
+        """The mark of the last lines in the run's log; it is kept in their logger's name."""
+        chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[self._run]))
+        async with translated_errors(), get_client() as client:
+            for offset in range(0, _MARKED_WITHIN, _PAGE):
+                found = await client.read_logs(
+                    log_filter=chosen, limit=_PAGE, offset=offset, sort=LogSort.TIMESTAMP_DESC
+                )
+                mark = next((match[1] for entry in found if (match := _MARKED.search(entry.name))), None)
+                if mark or len(found) < _PAGE:
+                    return mark
+        return None
+
     def _entry(self, line: LiveLine) -> Entry:
+        logger = GAP_LOGGER if line.left_out else OUTPUT_LOGGER
         return {
-            "name": f"prefect.task_runs.{GAP_LOGGER if line.left_out else OUTPUT_LOGGER}",
+            "name": f"prefect.task_runs.{line.mark}.{logger}" if line.mark else f"prefect.task_runs.{logger}",
             "level": logging.WARNING if line.left_out else logging.INFO,
             "message": line.text,
             "timestamp": line.moment.isoformat(),

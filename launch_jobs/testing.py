@@ -179,6 +179,10 @@ class MemoryOutput:
         """Whether any line of this moment or a later one is here."""
         return any(line.moment >= since for line in self.lines)
 
+    async def last_mark(self) -> str | None:
+        """The latest mark."""
+        return next((line.mark for line in reversed(self.lines) if line.mark), None)
+
 
 class MemoryTarget:
     """A target that runs one Python coroutine instead of every command; its attempts live as long as its event loop.

@@ -157,6 +157,7 @@ class Conductor:
                     cast("JsonObject", run.job_variables or {}),
                 ),
                 attempt=await self._attempt(client, run, adopted=adopted),
+                is_resumed=adopted and "launch.place" in run.labels,
                 record=lambda labels: reach(lambda: record(labels)),
                 cancelled=cancelled,
             )

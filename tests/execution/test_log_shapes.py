@@ -195,6 +195,19 @@ async def test_a_disk_that_takes_no_note_is_waited_for(tmp_path: Path) -> None:
     assert [line.text for line in sink.lines] == ["one", "two"]
 
 
+@pytest.mark.parametrize(("attempt", "more"), [(1, ["two", "three"]), (2, ["one", "two", "three"])])
+async def test_whoever_goes_on_in_another_home_sends_the_rest(tmp_path: Path, attempt: int, more: list[str]) -> None:
+    """The sink says how far this attempt's output came; marks of an earlier attempt tell nothing of it."""
+    here, there, sink = tmp_path / "here", tmp_path / "there", MemoryOutput()
+    here.write_bytes(b"one\n")
+    await _told(here, sink)
+    there.write_bytes(b"one\ntwo\nthree\n")
+    over = asyncio.Event()
+    over.set()
+    await LiveLog(there, "r", sink, attempt=attempt, is_resumed=True).run(over)
+    assert sink.texts == ["one", *more]
+
+
 async def test_last_words_wait_for_a_sink_that_is_away(tmp_path: Path) -> None:
     """The run's end has the same way to go. When the sink is back it has every line."""
     (tmp_path / "log").write_bytes(b"one\ntwo\n")

@@ -8,11 +8,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from walking import Road
 
-from launch_jobs.client import connect
+from launch_jobs.client import connect, wait_for
 from launch_jobs.job import Entrypoint, ImageSource, Job, Origin
 from launch_jobs.names import attempt_name
+from launch_jobs.output_tail import OUTPUT_LOGGER
 from launch_jobs.run import RunState
 from launch_jobs.runs import read_log
 
@@ -34,7 +36,7 @@ async def test_an_agent_of_another_home_adopts_a_running_container(
     first = road.agent("-q", queue)
     run = await road.submit(version, queue)
     container = attempt_name(run, 1)
-    await road.until_true(lambda: b"true" in _docker("inspect", "-f", "{{.State.Running}}", container))
+    await road.until_true(lambda: wait_for(_shown(run)) == ["one"])
     first.stop(signal.SIGKILL)
     for name in ("second", "third"):
         road.host = tmp_path / name
@@ -44,10 +46,18 @@ async def test_an_agent_of_another_home_adopts_a_running_container(
     info = await road.end(run)
     assert (info.state, info.exit_code, info.attempt) == (RunState.FAILED, 4, 1)
     assert b"".join([chunk async for chunk in read_log(run, road.store)]) == b"one\ntwo\n"
+    assert await _shown(run) == ["one", "two"]
     async with connect() as client:
         claims = [state for state in await client.read_flow_run_states(UUID(run)) if "Claimed" in (state.message or "")]
         left = [one.name for one in await client.read_variables() if run in one.name]
     assert (len(claims), left) == (2, [])
+
+
+async def _shown(run: str) -> list[str]:
+    """Output in Prefect's log."""
+    async with connect() as client:
+        found = await client.read_logs(log_filter=LogFilter(flow_run_id=LogFilterFlowRunId(any_=[UUID(run)])))
+    return [entry.message for entry in found if entry.name.endswith(f".{OUTPUT_LOGGER}")]
 
 
 def _docker(*arguments: str) -> bytes:
