@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from launch_jobs.conclusion import Halt
 from launch_jobs.context import LaunchContext
+from launch_jobs.moments import ending_with
 from launch_jobs.patience import reach
 from launch_jobs.preparation import Resolved
 from launch_jobs.run import Place, Reason, Stopped
@@ -34,14 +35,12 @@ async def started(
     listening = asyncio.ensure_future(reach(listen))
     asked = asyncio.ensure_future(context.cancelled.wait())
     limit = _since(status.created, resolved.configuration.start_deadline)
-    await asyncio.wait({listening, asked}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
     halt = None
-    if not listening.done():
-        reason = Reason.CANCELLED if asked.done() else Reason.START_DEADLINE
-        halt = replace(await halted(target, place, reason, grace_s), detail=told[0])
-    for task in (asked, listening):
-        task.cancel()
-    await asyncio.gather(asked, listening, return_exceptions=True)
+    async with ending_with(asked, listening):
+        await asyncio.wait({listening, asked}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if not listening.done():
+            reason = Reason.CANCELLED if asked.done() else Reason.START_DEADLINE
+            halt = replace(await halted(target, place, reason, grace_s), detail=told[0])
     return await reach(lambda: target.status(place)) or status, halt
 
 
@@ -57,13 +56,13 @@ async def follow(
 
     pumping = asyncio.ensure_future(reach(pump))
     asked = asyncio.ensure_future(context.cancelled.wait())
-    await asyncio.wait({pumping, asked}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     halt = None
-    if not pumping.done():
-        reason = Reason.CANCELLED if asked.done() else Reason.TIMEOUT
-        halt = await halted(context.target, place, reason, grace_s)
-    asked.cancel()
-    await pumping
+    async with ending_with(asked, pumping):
+        await asyncio.wait({pumping, asked}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not pumping.done():
+            reason = Reason.CANCELLED if asked.done() else Reason.TIMEOUT
+            halt = await halted(context.target, place, reason, grace_s)
+        await pumping
     return halt
 
 

@@ -30,6 +30,7 @@ from launch_jobs.images import (
     ready_image,
 )
 from launch_jobs.job import Environment, Frozen, ImageSource, Job, JobVersion, Overrides, Source
+from launch_jobs.moments import ending_with
 from launch_jobs.names import JobRef, attempt_name
 from launch_jobs.results import paths_to_collect
 from launch_jobs.run import Place
@@ -162,12 +163,8 @@ def not_there(what: str, limit: float | None, why: str = "") -> LaunchError:
 async def within(seconds: float | None, work: Coroutine[object, object, T], error: LaunchError) -> T:
     """Await `work`, but end it after some seconds (None: never) and raise `error`."""
     working = asyncio.ensure_future(work)
-    try:
+    async with ending_with(working):
         done, _ = await asyncio.wait({working}, timeout=seconds)
-    finally:
-        if not working.done():
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
     if not done:
         raise error
     return working.result()
@@ -265,12 +262,10 @@ async def unless_cancelled(context: LaunchContext, work: Coroutine[object, objec
     """Await `work`, but end it (and clean up after it) when the run is cancelled."""
     working = asyncio.ensure_future(work)
     asked = asyncio.ensure_future(context.cancelled.wait())
-    await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    if working.done():
+    async with ending_with(working, asked):
+        done, _ = await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if working in done:
         return working.result()
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
     raise RunCancelled("Cancelled before the program started")
 
 

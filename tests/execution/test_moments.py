@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from launch_jobs.moments import happens
+from launch_jobs.moments import ending_with, happens
 
 pytestmark = pytest.mark.anyio
 
@@ -28,3 +28,25 @@ async def test_it_says_whether_the_event_has_happened() -> None:
     assert not await happens(event, 0.01)
     event.set()
     assert await happens(event, 60)
+
+
+async def test_tasks_end_with_their_body_also_if_that_is_cancelled() -> None:
+    """Nothing goes on for a run that was left to another agent."""
+    at_work = asyncio.Event()
+
+    async def work() -> None:
+        at_work.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(work())
+
+    async def body() -> None:
+        async with ending_with(task):
+            await asyncio.wait({task})
+
+    waiting = asyncio.ensure_future(body())
+    await at_work.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert task.cancelled()
