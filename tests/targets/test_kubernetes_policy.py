@@ -202,6 +202,14 @@ def test_all_refusals_in_one_line() -> None:
     assert "spec.template.spec: hostPID; spec.template.spec: privileged (containers[0])" in str(caught.value)
 
 
+def test_a_pod_says_nothing_hostile_though_its_containers_say_otherwise() -> None:
+    """The Restricted standard judges both; and a container may come that says nothing."""
+    own: JsonObject = {"seccompProfile": {"type": "Localhost", "localhostProfile": "p"}}
+    pod: JsonObject = {"securityContext": {"seccompProfile": {"type": "Unconfined"}}, **_secured(**own)}
+    with pytest.raises(Refused, match="seccompProfile"):
+        check_workload(_workload(pod), NOTHING)
+
+
 FIELDS = st.sampled_from([one[0] for one in HOSTILE] + HARMLESS)
 
 

@@ -16,7 +16,7 @@ from launch_jobs.targets.env import is_hostile
 from launch_jobs.targets.kubernetes.grants import ClusterGrants
 from launch_jobs.targets.kubernetes.manifest import Workload
 from launch_jobs.targets.kubernetes.paths import items
-from launch_jobs.targets.kubernetes.policy_containers import container_refusals
+from launch_jobs.targets.kubernetes.policy_containers import container_refusals, shared_refusals
 from launch_jobs.targets.kubernetes.policy_volumes import volume_refusals
 from launch_jobs.targets.kubernetes.security import containers, pod_specs
 
@@ -123,6 +123,7 @@ def _node_refusals(pod: _Pod) -> Iterator[str]:
 
 def _security_refusals(pod: _Pod) -> Iterator[str]:
     security = _dict(pod.spec, "securityContext")
+    yield from shared_refusals(security, pod.grants)
     for sysctl in items(security, "sysctls"):
         name = str(sysctl.get("name"))
         if not name.startswith(_HARMLESS_SYSCTLS) and not pod.grants.privileged:

@@ -29,6 +29,13 @@ def container_refusals(
     yield from _secret_refusals(container, (*grants.secrets, *own_secrets))
 
 
+def shared_refusals(security: JsonObject, grants: ClusterGrants) -> Iterator[str]:
+    """What no pod may say for all of its containers, even if each of them says otherwise for itself."""
+    if security.get("runAsUser") == 0:
+        yield from _user_refusals(security, grants)
+    yield from _profile_refusals({"seccompProfile": {"type": _PROFILES[0]}, **security}, grants)
+
+
 def _power_refusals(security: JsonObject, grants: ClusterGrants) -> Iterator[str]:
     if grants.privileged:
         return
