@@ -127,16 +127,6 @@ class Conductor:
         self, client: PrefectClient, run: FlowRun, template: JsonObject, cancelled: asyncio.Event, *, adopted: bool
     ) -> None:
         entrypoint, defaults = await self._deployed(client, run, adopted=adopted)
-
-        async def record(labels: Labels) -> None:
-            # With a place it has got further than any agent's death counts for.
-            begun = {DEATHS_LABEL: 0} if run.labels.get(DEATHS_LABEL) else {}
-            async with translated_errors():
-                await self._check_tenure(client, run)
-                if begun or not labels.items() <= run.labels.items():  # an adopted one has them
-                    await client.update_flow_run_labels(run.id, {**labels, **begun})
-                    await self._check_tenure(client, run)  # that call may have been long on its way
-
         target, access = await self.reach.target()
         store = await stored(configured_store, self._settings)
         enter_context(
@@ -158,7 +148,7 @@ class Conductor:
                 ),
                 attempt=await self._attempt(client, run, adopted=adopted),
                 is_resumed=adopted and "launch.place" in run.labels,
-                record=lambda labels: reach(lambda: record(labels)),
+                record=lambda labels: reach(lambda: self._record(client, run, labels)),
                 cancelled=cancelled,
             )
         )
@@ -169,6 +159,20 @@ class Conductor:
             running = run_flow(flow, flow_run=engaged, return_type="state")
             # A synchronous flow has run to its end by now; it belongs to a thread, see `_load`.
             await cast("Coroutine[object, object, object]", running)
+
+    async def _record(self, client: PrefectClient, run: FlowRun, labels: Labels) -> None:
+        """Write labels on a run that is still ours. With a place it has got further than any agent's death counts for.
+
+        Raises:
+            Unavailable: the server does not answer.
+            Refused: another agent has the run.
+        """
+        begun = {DEATHS_LABEL: 0} if run.labels.get(DEATHS_LABEL) else {}
+        async with translated_errors():
+            await self._check_tenure(client, run)
+            if begun or not labels.items() <= run.labels.items():  # an adopted one has them
+                await client.update_flow_run_labels(run.id, {**labels, **begun})
+                await self._check_tenure(client, run)  # that call may have been long on its way
 
     async def give_up_lost(self) -> None:
         """Work no more on runs that other agents took over while this one was away.
